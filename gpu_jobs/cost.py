@@ -1,0 +1,147 @@
+"""What a run will need, counted before it is queued: parameters, memory, FLOPs. Free of torch.
+
+Parameters are exact, from the architecture's config. FLOPs count a multiply and an add as two and are those of the
+matrix products. Per sample of T tokens, with N the matrix weights that a token passes (the output layer included, the
+embedding not), Nt those of them that are trained, L layers and d = heads x head size:
+
+    forward   2 N T + 4 L d T^2
+    training  (4 N + 2 Nt) T + 12 L d T^2        6 N T + 12 L d T^2 when all weights are trained
+
+(Kaplan et al. 2020, section 2.1; the attention term as in Chowdhery et al. 2022, appendix B; causal masks are not
+halved). Gradient checkpointing adds one forward. Layers used once per sample (poolers, class heads) count once.
+
+Memory is explained in `memory.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from gpu_jobs import memory, registry
+from gpu_jobs.shapes import Config, Shapes, attention_width, count, layers, parameters, positions, size
+from gpu_jobs.sources import new_model
+from gpu_jobs.spec import BpeTokenizer, JobSpec, Training
+
+FORMULA = "6ND + attention: per sample (4N + 2Nt) T + 12 L d T^2"
+BYTE_VOCAB = 258  # 256 bytes, end of text, padding
+DIGITS = 10
+
+
+class Plan(BaseModel):
+    """None stands where the architecture is not known before the model is loaded."""
+
+    model_config = ConfigDict(frozen=True)
+
+    parameters: dict[str, int | None]  # total, trainable
+    memory: dict[str, int | None]  # weights, gradients, optimizer, activations, total: bytes on one GPU
+    flops: dict[str, int | str | None]  # total, per_step, formula
+    tokens: int  # that the training reads
+
+
+def plan(spec: JobSpec, base: Mapping[str, dict[str, Any]] | None = None, *, bf16: bool | None = None) -> Plan:
+    """The plan of a spec. `base` maps "run:1" to that run's facts; `bf16` is what precision auto will mean."""
+    if not isinstance(spec, Training):
+        raise TypeError(f"no plan for a {spec.kind} job")
+    return plan_for(spec, config_of(spec, base or {}), bf16=spec.precision != "fp32" if bf16 is None else bf16)
+
+
+def plan_for(spec: Training, config: Config | None, *, bf16: bool) -> Plan:
+    """The plan for a model of this config, which may be None when it is not known."""
+    shapes = parameters(config, spec.resolved_task) if config else None
+    if config is None or shapes is None:
+        return _unknown(spec)
+    length = tokens_per_sample(spec, config)
+    trained = trainable(spec, shapes, config)
+    total = count(shapes | trained)
+    per_step = spec.batch_size * flops_per_sample(spec, shapes, trained, config)
+    return Plan(
+        parameters={"total": total, "trainable": count(trained)},
+        memory=memory.estimate(spec, config, shapes, trained, length, bf16=bf16),
+        flops={"total": per_step * spec.steps, "per_step": per_step, "formula": _formula(spec)},
+        tokens=spec.steps * spec.batch_size * length,
+    )
+
+
+def _unknown(spec: Training) -> Plan:
+    return Plan(
+        parameters=dict.fromkeys(("total", "trainable")),
+        memory=dict.fromkeys(memory.PARTS),
+        flops={"total": None, "per_step": None, "formula": _formula(spec)},
+        tokens=spec.steps * spec.batch_size * spec.sequence_length,
+    )
+
+
+def _formula(spec: Training) -> str:
+    return FORMULA + (" + one forward more" if spec.gradient_checkpointing else "")
+
+
+def config_of(spec: Training, base: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """The config.json of the spec's model, or None when only the worker can see it."""
+    labels = DIGITS if spec.resolved_task == "image_classification" else None
+    new = new_model(spec.model)
+    if new:
+        return new.config(vocab_size=_vocab(spec), labels=labels)
+    facts = base.get(spec.model.reference() or "")
+    return dict(facts["model"]["config"]) if facts else None
+
+
+def _vocab(spec: Training) -> int:
+    return spec.tokenizer.vocab if isinstance(spec.tokenizer, BpeTokenizer) else BYTE_VOCAB
+
+
+def trainable(spec: Training, shapes: Shapes, config: Config) -> Shapes:
+    """Name and shape of what the spec's method trains."""
+    method = registry.method_of(spec.method)
+    if method.family == "adapters":
+        return dict(method.module.sizes(spec.method, shapes, config["model_type"]))
+    return {name: shape for name, shape in shapes.items() if method.module.is_trainable(spec.method, name)}
+
+
+def tokens_per_sample(spec: Training, config: Config) -> int:
+    """Tokens that the model works on for one sample; of a text to classify, as if it were full length."""
+    return positions(config) if config["model_type"] == "vit" else spec.sequence_length
+
+
+def flops_per_sample(spec: Training, shapes: Shapes, trained: Shapes, config: Config) -> int:
+    """FLOPs of forward and backward for one sample, by the formula of this module."""
+    length = tokens_per_sample(spec, config)
+    forward = _matrix_flops(shapes, length) + _matrix_flops(_added(shapes, trained), length)
+    attention = attention_flops(config, length)
+    backward = forward + _matrix_flops(trained, length) + 2 * attention
+    again = forward + attention if spec.gradient_checkpointing else 0
+    return forward + attention + backward + again
+
+
+def forward_flops(shapes: Shapes, config: Config, length: int) -> int:
+    """FLOPs of one sample's forward: 2 N T + 4 L d T^2."""
+    return _matrix_flops(shapes, length) + attention_flops(config, length)
+
+
+def attention_flops(config: Config, length: int) -> int:
+    """Scores and weighted sum of all layers for one sample: 4 L d T^2."""
+    return 4 * layers(config) * attention_width(config) * length**2
+
+
+def _added(shapes: Shapes, trained: Shapes) -> Shapes:
+    return {name: shape for name, shape in trained.items() if name not in shapes}
+
+
+def _matrix_flops(shapes: Shapes, length: int) -> int:
+    """2 x weights x times used, over the matrices of one sample's forward."""
+    has_head = any(name.startswith(("lm_head", "score", "classifier")) for name in shapes)
+    uses = {name: _uses(name, length, has_head=has_head) for name in shapes}
+    return sum(2 * size(shape) * uses[name] for name, shape in shapes.items() if len(shape) >= 2)
+
+
+def _uses(name: str, length: int, *, has_head: bool) -> int:
+    """How often one sample passes a matrix: each token, once, or never (a table that is looked up)."""
+    if "patch_embeddings" in name:
+        return length - 1
+    if name in ("model.embed_tokens.weight", "transformer.wte.weight"):
+        return 0 if has_head else length  # without a head of its own, the table is the output layer, too
+    if "embeddings" in name or "wpe" in name:
+        return 0
+    return 1 if name.startswith(("classifier", "bert.pooler")) else length

@@ -1,0 +1,72 @@
+"""From a data source in a spec to a corpus that can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gpu_jobs.context import Context
+from gpu_jobs.engine.data import builtin, files, hub
+from gpu_jobs.engine.data.corpus import Corpus
+from gpu_jobs.engine.data.tables import Table, open_files
+from gpu_jobs.engine.paths import local
+from gpu_jobs.errors import DataError
+from gpu_jobs.sources import BuiltinData, HubData, PathData, Source, UploadData
+from gpu_jobs.sources import Table as TableSource
+
+
+def open_corpus(source: Source, context: Context) -> Corpus:
+    """Finds the data and what stands for their content, and reads them no further than that."""
+    if isinstance(source, BuiltinData):
+        return _builtin(source)
+    if isinstance(source, HubData):
+        return _hub(source)
+    if isinstance(source, UploadData):
+        return _files(source, _uploaded(source, context), f"upload:{source.upload}", context)
+    if isinstance(source, PathData):
+        return _path(source, context)
+    raise DataError(f"data of the source {type(source).__name__} can't be loaded: choose builtin, path, upload or hub")
+
+
+def _builtin(source: BuiltinData) -> Corpus:
+    if source.name == "digits":
+        raise DataError("digits are images: use them for image classification, or choose data with text")
+    return builtin.language_reference() if source.name == "language-reference" else builtin.stdlib_source()
+
+
+def _uploaded(source: UploadData, context: Context) -> Path:
+    path = context.inputs.get(f"upload:{source.upload}")
+    if path is None or not Path(path).exists():
+        raise DataError(f"upload {source.upload} is not on this worker: upload the file again, or name it with --input")
+    return Path(path)
+
+
+def _path(source: PathData, context: Context) -> Corpus:
+    path = local(source.path, "data.path", DataError)
+    held_out = None
+    if source.eval_path is not None:
+        eval_path = local(source.eval_path, "data.eval_path", DataError)
+        held_out = _files(source, eval_path, eval_path.name, context)
+    return _files(source, path, path.name, context, held_out)
+
+
+def _files(source: TableSource, path: Path, name: str, context: Context, held_out: Corpus | None = None) -> Corpus:
+    found = files.find(path, source.format, "data.path", name)
+    digest = found.digest(context.cache_dir)
+    if found.format == "text":
+        return Corpus(name, digest, lambda: files.texts(found.paths), held_out=held_out)
+    rows = Table(
+        name, lambda: open_files(found, context.cache_dir / "reading"), source.text_column, source.label_column
+    )
+    return Corpus(name, f"{digest} {source.text_column} {source.label_column}", rows.texts, rows, held_out)
+
+
+def _hub(source: HubData) -> Corpus:
+    held_out = None if source.eval_split is None else _hub_split(source, source.eval_split, None)
+    return _hub_split(source, source.split, held_out)
+
+
+def _hub_split(source: HubData, split: str, held_out: Corpus | None) -> Corpus:
+    rows = Table(source.id, lambda: hub.open_split(source, split), source.text_column, source.label_column)
+    where = [source.id, source.configuration, split, source.text_column, source.label_column]
+    digest = f"{where} {hub.digest(source, lambda: rows.rows)}"
+    return Corpus(source.id, digest, rows.texts, rows, held_out)

@@ -1,0 +1,69 @@
+"""Writes the final `model/` folder: what `from_pretrained` loads, and a later run can start from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from gpu_jobs.engine.checkpoint import persistent_buffers, whole
+from gpu_jobs.engine.optim import is_adapter
+from gpu_jobs.sources import HubModel, new_model
+from gpu_jobs.spec import Training
+
+ABOUT = "hone.json"
+
+
+def gather(model: Any) -> dict[str, Tensor]:
+    """Every weight, once, on the CPU: for a model that is shared out over ranks, all of which must call this."""
+    return {name: whole(value) for name, value in [*model.named_parameters(), *persistent_buffers(model).items()]}
+
+
+def save(spec: Training, model: Any, weights: dict[str, Tensor] | None, tokenizer: Any, work_dir: Path) -> Path:
+    """Writes `model/` with save_pretrained (PEFT's, for an adapter), the tokenizer and `hone.json`; returns it."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    partial, final = work_dir / ".model", work_dir / "model"
+    shutil.rmtree(partial, ignore_errors=True)
+    _use_cache(model, spec)
+    if is_adapter(spec):
+        _save_adapter(spec, model, weights, partial)
+    else:
+        model.save_pretrained(partial, state_dict=weights)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(partial)
+    (partial / ABOUT).write_text(json.dumps(about(spec), indent=2) + "\n")
+    shutil.rmtree(final, ignore_errors=True)
+    partial.rename(final)
+    return final
+
+
+def _use_cache(model: Any, spec: Training) -> None:
+    """Training has turned the cache for generation off; whoever loads the model wants it."""
+    if spec.resolved_task == "causal_lm":
+        model.config.use_cache = True
+
+
+def _save_adapter(spec: Training, model: Any, weights: dict[str, Tensor] | None, folder: Path) -> None:
+    """The adapter in PEFT's format; a base that has random weights, and so stands nowhere else, goes into `base/`."""
+    config = model.active_peft_config
+    config.base_model_name_or_path = spec.model.id if isinstance(spec.model, HubModel) else "base"
+    model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
+    if new_model(spec.model):
+        base = model.unload()
+        base.save_pretrained(folder / "base")
+
+
+def about(spec: Training) -> dict[str, Any]:
+    """What the folder is: kind, task, method, and for an adapter the base it stands on."""
+    base = spec.model.reference() or spec.model.model_dump() if is_adapter(spec) else None
+    return {"kind": spec.kind, "task": spec.resolved_task, "method": spec.method.name, "base": base}
+
+
+def stored_bytes(folder: Path) -> int:
+    """Size of all files of a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,244 @@
+"""A training job made ready: data, model with its method, optimizer, and how far it is."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+
+from gpu_jobs import cost, shapes
+from gpu_jobs.context import Context
+from gpu_jobs.engine import checkpoint, data, models, objective, precision, provenance
+from gpu_jobs.engine import device as devices
+from gpu_jobs.engine import optim as optimization
+from gpu_jobs.engine.checkpoint import Progress
+from gpu_jobs.engine.ranks import Ranks
+from gpu_jobs.engine.sampler import Indices, Sampler
+from gpu_jobs.errors import MethodError, ModelError
+from gpu_jobs.events import Started
+from gpu_jobs.sources import new_model
+from gpu_jobs.spec import Training
+
+
+@dataclass
+class Job:
+    """`model` is called in the loop; `bare` is the same without what shares it over ranks: names, saving."""
+
+    spec: Training
+    context: Context
+    ranks: Ranks
+    device: torch.device
+    bf16: bool
+    data: data.Data
+    bare: Any
+    model: nn.Module
+    loss_sum: Any  # objective.loss_sum, compiled when asked
+    optimizer: optim.Optimizer
+    sampler: Sampler
+    progress: Progress
+    facts: dict[str, Any]
+    begun: float = field(default_factory=time.perf_counter)  # when this attempt began
+
+    def seconds(self) -> float:
+        """Wall time of the run so far: this attempt and those before it."""
+        return self.progress.seconds + time.perf_counter() - self.begun
+
+    def batches(self, indices: Indices, parts: int) -> list[objective.Batch]:
+        """This rank's share of these samples, in `parts`, still on the CPU."""
+        shares = indices.reshape(parts, self.ranks.world, -1)[:, self.ranks.rank]
+        return [self.data.train.batch(share) for share in shares]
+
+    def to_device(self, batch: objective.Batch) -> objective.Batch:
+        """The batch where the model is; on a GPU the copy runs beside the computation."""
+        if self.device.type == "cpu":
+            return batch
+        return {name: value.pin_memory().to(self.device, non_blocking=True) for name, value in batch.items()}
+
+    def autocast(self) -> Any:
+        """The block in which the model is called."""
+        return precision.autocast(self.device, bf16=self.bf16)
+
+    def save_checkpoint(self) -> Path:
+        """Writes a complete checkpoint of the step the job is at; all ranks must call this."""
+        folder = self.context.work_dir / "checkpoints" / f".step-{self.progress.step}"
+        if self.ranks.is_main:
+            checkpoint.begin(self.context.work_dir, self.progress.step)
+        self.ranks.barrier()
+        checkpoint.write_part(folder, f"rng-{self.ranks.rank}", checkpoint.rng_tensors(self.device))
+        self._write("model", checkpoint.model_tensors(self.bare), folder)
+        self._write("optimizer", checkpoint.optimizer_tensors(self.bare, self.optimizer), folder)
+        self.ranks.barrier()
+        if self.ranks.is_main:
+            checkpoint.write_state(folder, replace(self.progress, seconds=self.seconds()), self._saved_facts())
+            folder = checkpoint.publish(folder)
+        self.ranks.barrier()
+        return folder
+
+    def _write(self, name: str, tensors: dict[str, Tensor], folder: Path) -> None:
+        whole = {key: checkpoint.whole(value) for key, value in tensors.items()}  # all ranks take part in gathering
+        if self.ranks.is_main:
+            checkpoint.write_part(folder, name, whole)
+
+    def _saved_facts(self) -> dict[str, Any]:
+        position = self.sampler.position(self.progress.step)
+        return {"data": {"fingerprint": self.data.fingerprint, **position}, "spec": self.spec.model_dump()}
+
+    def started(self) -> Started:
+        """The first event."""
+        return Started(
+            step=self.progress.step,
+            steps=self.spec.steps,
+            facts=self.facts,
+            provenance=provenance.collect(self.spec.seed),
+        )
+
+
+def prepare(spec: Training, context: Context, ranks: Ranks) -> Job:
+    """Loads and builds everything, and goes back to the checkpoint when there is one. Raises JobError."""
+    device = devices.pick(ranks.rank)
+    devices.make_deterministic(device)
+    devices.seed(spec.seed)
+    state = checkpoint.read_state(context.resume_from) if context.resume_from else None
+    if state:
+        torch.set_num_threads(state["threads"])  # sums over other numbers of threads end in other bits
+    bf16 = precision.is_bf16(spec, device)
+    _check_memory(spec, device, bf16=bf16)
+    loaded = _load_data(spec, context, ranks)
+    bare = _build(spec, context, loaded)
+    facts = _facts(spec, bare, loaded, bf16=bf16)
+    model, optimizer = _place(spec, bare, ranks, device, bf16=bf16)
+    devices.seed(spec.seed + ranks.rank)  # dropout differs between ranks
+    job = Job(
+        spec=spec,
+        context=context,
+        ranks=ranks,
+        device=device,
+        bf16=bf16,
+        data=loaded,
+        bare=bare,
+        model=model,
+        loss_sum=objective.compiled() if spec.compile else objective.loss_sum,
+        optimizer=optimizer,
+        sampler=Sampler(len(loaded.train), spec.batch_size, spec.seed),
+        progress=Progress(),
+        facts=facts,
+    )
+    if state:
+        _resume(job, state)
+    return job
+
+
+def _check_memory(spec: Training, device: torch.device, *, bf16: bool) -> None:
+    """A new model that can't fit is refused before it is built. On a GPU, only its weights pass through the host."""
+    if not new_model(spec.model):
+        return
+    memory = cost.plan(spec, bf16=bf16).memory
+    parts = ("weights", "gradients", "optimizer") if device.type == "cpu" else ("weights",)
+    devices.check_fits(sum(memory[part] or 0 for part in parts))
+
+
+def _load_data(spec: Training, context: Context, ranks: Ranks) -> data.Data:
+    """The data; rank 0 fills the cache, the others then find it full."""
+    tokenizer = _tokenizer(spec, context)
+    if not ranks.is_main:
+        ranks.barrier()
+    loaded = data.load(
+        spec.data,
+        task=spec.resolved_task,
+        tokenizer=tokenizer,
+        sequence_length=spec.sequence_length,
+        context=context,
+        seed=spec.seed,
+    )
+    if ranks.is_main:
+        ranks.barrier()
+    return loaded
+
+
+def _tokenizer(spec: Training, context: Context) -> Any:
+    """The base model's own, else the one the spec asks for, else bytes. Raises MethodError when both are there."""
+    if spec.resolved_task == "image_classification":
+        return None
+    own = models.tokenizer_of(spec.model, context)
+    if own is not None and spec.tokenizer is not None:
+        raise MethodError("tokenizer must be left empty here: the base model was trained with its own.")
+    return own or (spec.tokenizer.model_dump() if spec.tokenizer else {"name": "byte"})
+
+
+def _build(spec: Training, context: Context, loaded: data.Data) -> Any:
+    model = models.build(
+        spec.model,
+        context=context,
+        seed=spec.seed,
+        task=spec.resolved_task,
+        vocab_size=loaded.vocab_size,
+        labels=loaded.labels,
+        pad_token_id=getattr(loaded.tokenizer, "pad_token_id", None),
+    )
+    limit = getattr(model.config, "max_position_embeddings", None)
+    if limit and spec.resolved_task != "image_classification" and spec.sequence_length > limit:
+        raise ModelError(f"sequence_length must not exceed the model's context: {spec.sequence_length} > {limit}.")
+    return optimization.apply_method(spec, model)
+
+
+def _place(
+    spec: Training, bare: Any, ranks: Ranks, device: torch.device, *, bf16: bool
+) -> tuple[nn.Module, optim.Optimizer]:
+    """Puts the model on its device, shared out as asked, with an optimizer over its trained weights."""
+    bare.config.use_cache = False  # only generation wants it
+    if spec.gradient_checkpointing:
+        _checkpoint_activations(bare)
+    if bf16 and not (ranks.world > 1 and spec.parallel == "fsdp"):  # which wants one type in each block
+        precision.shrink_frozen(bare)
+    if not (ranks.world > 1 and spec.parallel == "fsdp"):  # which moves one block at a time, and only its part
+        bare.to(device)
+    model = ranks.share(spec, bare.train(), bf16=bf16)
+    return model, optimization.build_optimizer(spec, bare)
+
+
+def _checkpoint_activations(model: Any) -> None:
+    """By the name that this transformers has for it."""
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
+def _resume(job: Job, state: dict[str, Any]) -> None:
+    folder = job.context.resume_from
+    assert folder is not None
+    if state["data"]["fingerprint"] != job.data.fingerprint:
+        raise ModelError(f"the data are not those {folder.name} was trained on: start anew, or bring them back.")
+    checkpoint.load_model(folder, job.bare)
+    checkpoint.load_optimizer(folder, job.bare, job.optimizer)
+    checkpoint.load_rng(folder, state, job.device, job.ranks.rank)
+    job.progress = Progress(state["step"], state["tokens"], state["seconds"])
+
+
+def _facts(spec: Training, bare: Any, loaded: data.Data, *, bf16: bool) -> dict[str, Any]:
+    """What Started says: counted on the model itself, and planned from its config."""
+    config = json.loads(bare.config.to_json_string(use_diff=False)) | {"num_labels": bare.config.num_labels}
+    plan = cost.plan_for(spec, config, bf16=bf16)
+    own = optimization.own_parameters(bare)
+    return {
+        "task": spec.resolved_task,
+        "parameters": {
+            "total": sum(value.numel() for value in own.values()),
+            "trainable": sum(value.numel() for value in own.values() if value.requires_grad),
+        },
+        "model": {"architecture": bare.config.model_type, "source": spec.model.source, "config": config},
+        "data": {
+            "name": loaded.name,
+            "tokens": loaded.tokens,
+            "samples": {"train": len(loaded.train), "eval": len(loaded.eval)},
+            "fingerprint": loaded.fingerprint,
+            "labels": loaded.labels,
+        },
+        "flops": plan.flops,
+        "plan": plan.model_dump(),
+        "precision": "bf16" if bf16 else "fp32",
+        "tokens_per_sample": shapes.positions(config) if config["model_type"] == "vit" else spec.sequence_length,
+    }

@@ -1,0 +1,21 @@
+"""Finetune: go on from a trained model on other data, with all weights or an adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from gpu_jobs.context import Context
+from gpu_jobs.events import Event
+from gpu_jobs.spec import Training
+
+
+class Spec(Training):
+    kind: Literal["finetune"]
+
+
+def run(spec: Spec, context: Context) -> Iterator[Event]:
+    """Trains, and leaves the model, or the adapter alone, in `model/`."""
+    from gpu_jobs import engine
+
+    return engine.run(spec, context)

@@ -1,0 +1,33 @@
+"""Cosine: warm-up, then half a cosine down to a share of the peak.
+
+    f(t) = (t + 1) / w                                  for t < w
+    f(t) = m + (1 - m) (1 + cos(pi (t - w) / (T - w))) / 2   otherwise
+
+with t the update, counted from 0, T their number, w the warm-up steps and m the final share (SGDR, equation 5, with one
+period).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field
+
+from gpu_jobs import registry
+
+PAPER = "https://arxiv.org/abs/1608.03983"
+
+
+class Knobs(registry.Knobs):
+    name: Literal["cosine"]
+    warmup_steps: int = Field(0, ge=0, le=1_000_000, description="Updates over which the rate rises to its peak.")
+    final: float = Field(0.0, ge=0, le=1, description="Share of the peak rate towards which it falls; often 0.1.")
+
+
+def factor(knobs: Knobs, step: int, steps: int) -> float:
+    """What the peak rate is multiplied by in update `step` of `steps`."""
+    if step < knobs.warmup_steps:
+        return (step + 1) / knobs.warmup_steps
+    done = (step - knobs.warmup_steps) / max(1, steps - knobs.warmup_steps)
+    return knobs.final + (1 - knobs.final) * (1 + math.cos(math.pi * done)) / 2

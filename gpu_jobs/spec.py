@@ -1,0 +1,217 @@
+"""The job spec: what a run is asked to do, checked before it is queued. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cast
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
+
+from gpu_jobs import registry
+from gpu_jobs.sources import BuiltinData, DataSource, ModelSource, Source, new_model
+
+if TYPE_CHECKING:
+    MethodKnobs: TypeAlias = registry.Knobs
+    OptimizerKnobs: TypeAlias = registry.Knobs
+    ScheduleKnobs: TypeAlias = registry.Knobs
+else:
+    MethodKnobs = registry.union("strategies", "adapters")
+    OptimizerKnobs = registry.union("optimizers")
+    ScheduleKnobs = registry.union("schedules")
+
+Task: TypeAlias = Literal["causal_lm", "sequence_classification", "image_classification"]
+
+
+class JobSpec(BaseModel):
+    """What all kinds share: frozen, no unknown fields, told apart by `kind`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", **registry.DESCRIBED)
+
+    kind: str
+
+
+class ByteTokenizer(BaseModel):
+    """Every byte is a token: no training, no unknown characters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="Bytes")
+
+    name: Literal["byte"]
+
+
+class BpeTokenizer(BaseModel):
+    """Byte-pair encoding, trained on the run's own data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="BPE")
+
+    name: Literal["bpe"]
+    vocab: int = Field(4096, ge=258, le=262_144, description="Number of tokens.", json_schema_extra={"log": True})
+
+
+Tokenizer: TypeAlias = Annotated[ByteTokenizer | BpeTokenizer, Field(discriminator="name")]
+
+
+def knob(default: Any, help_: str, group: str, **bounds: Any) -> Any:
+    """A field of the generated form: its help, group and bounds; `advanced`, `unit` and `log` are hints for it."""
+    hints: dict[str, Any] = {"group": group}
+    hints |= {key: bounds.pop(key) for key in ("advanced", "unit", "log") if key in bounds}
+    return Field(default, description=help_, json_schema_extra=hints, **bounds)
+
+
+class Training(JobSpec):
+    """What the kinds that train share. One step is one update with `batch_size` samples, on however many GPUs."""
+
+    model: ModelSource = knob(..., "The model to start from.", "Model")
+    data: DataSource = knob(..., "What to train and evaluate on.", "Data")
+    task: Literal["auto"] | Task = knob(
+        "auto",
+        "What the model learns; auto goes by the model and the data.",
+        "Data",
+        advanced=True,
+        validate_default=True,
+    )
+    tokenizer: Tokenizer | None = knob(
+        None, "For a new model; empty: bytes. A trained model brings its own.", "Data", advanced=True
+    )
+    sequence_length: int = knob(
+        256, "Tokens per sample; longer text is packed or cut.", "Data", ge=2, le=1_048_576, validate_default=True
+    )
+    method: MethodKnobs = knob({"name": "full"}, "Which weights are trained.", "Method", validate_default=True)
+    optimizer: OptimizerKnobs = knob({"name": "adamw"}, "The update rule.", "Optimization", validate_default=True)
+    schedule: ScheduleKnobs = knob(
+        {"name": "cosine"}, "The learning rate over the steps.", "Optimization", validate_default=True
+    )
+    steps: int = knob(1000, "Updates of the weights.", "Optimization", ge=1, le=100_000_000)
+    accumulation: int = knob(
+        1,
+        "Parts that a batch is worked through in, one after the other: less memory, the same result.",
+        "Optimization",
+        ge=1,
+        le=65_536,
+    )
+    gpus: int = knob(1, "GPUs of one host.", "Hardware", ge=1, le=64)
+    batch_size: int = knob(
+        16,
+        "Samples per update, over all GPUs and accumulated parts together.",
+        "Optimization",
+        ge=1,
+        le=1_048_576,
+        validate_default=True,
+    )
+    clip_norm: float = knob(
+        1.0, "Longest allowed gradient; 0 never clips.", "Optimization", ge=0, le=1e6, advanced=True
+    )
+    eval_every: int = knob(100, "Steps between evaluations; 0: only at the end.", "Evaluation", ge=0, le=100_000_000)
+    eval_batches: int = knob(
+        20, "Batches of the evaluation split that are used; 0: all.", "Evaluation", ge=0, le=1_000_000
+    )
+    checkpoint_every: int = knob(
+        500, "Steps between checkpoints; 0: only when stopped.", "Evaluation", ge=0, le=100_000_000
+    )
+    seed: int = knob(0, "The same seed gives the same run.", "Optimization", ge=0, lt=2**32)
+    precision: Literal["auto", "fp32", "bf16"] = knob(
+        "auto", "auto: bf16 where the GPU has it, else fp32. Weights that are trained stay fp32.", "Hardware"
+    )
+    gradient_checkpointing: bool = knob(
+        False, "Compute activations twice to hold fewer: less memory, about a third slower.", "Hardware"
+    )
+    compile: bool = knob(False, "torch.compile: slow first step, faster later.", "Hardware", advanced=True)
+    parallel: Literal["ddp", "fsdp"] = knob(
+        "ddp", "With several GPUs: ddp holds the model on each; fsdp shares it out.", "Hardware", advanced=True
+    )
+
+    @property
+    def resolved_task(self) -> Task:
+        """The task, with auto decided by what the model can do, else by whether the data have labels."""
+        return _task(self.task, self.model, self.data)
+
+    @property
+    def micro_batch(self) -> int:
+        """Samples that one GPU works on at once."""
+        return self.batch_size // (self.accumulation * self.gpus)
+
+    @field_validator("batch_size")
+    @classmethod
+    def _batch_divides(cls, batch_size: int, info: ValidationInfo) -> int:
+        accumulation, gpus = info.data.get("accumulation", 1), info.data.get("gpus", 1)
+        if batch_size % (accumulation * gpus):
+            raise ValueError(
+                f"batch_size must be a multiple of accumulation x gpus: {batch_size} is not a multiple of "
+                f"{accumulation} x {gpus} = {accumulation * gpus}"
+            )
+        return batch_size
+
+    @field_validator("sequence_length")
+    @classmethod
+    def _sequence_fits(cls, length: int, info: ValidationInfo) -> int:
+        model = new_model(info.data["model"]) if "model" in info.data else None
+        if model and model.architecture != "vit" and length > model.context:
+            raise ValueError(f"sequence_length must not exceed the model's context: {length} > {model.context}")
+        return length
+
+    @field_validator("task")
+    @classmethod
+    def _task_fits(cls, task: str, info: ValidationInfo) -> str:
+        if "model" in info.data and "data" in info.data:
+            _check_task(_task(task, info.data["model"], info.data["data"]), info.data["model"], info.data["data"])
+        return task
+
+
+_TASKS: dict[str, tuple[Task, ...]] = {
+    "llama": ("causal_lm", "sequence_classification"),
+    "gpt2": ("causal_lm", "sequence_classification"),
+    "bert": ("sequence_classification",),
+    "vit": ("image_classification",),
+}
+
+
+def _is_images(data: Source) -> bool:
+    return isinstance(data, BuiltinData) and data.name == "digits"
+
+
+def _task(task: Task | str, model: Source, data: Source) -> Task:
+    if task != "auto":
+        return cast("Task", task)
+    if _is_images(data):
+        return "image_classification"
+    new = new_model(model)
+    if getattr(data, "label_column", None) or (new and new.architecture == "bert"):
+        return "sequence_classification"
+    return "causal_lm"
+
+
+def _check_task(task: Task, model: Source, data: Source) -> None:
+    """Raises ValueError when the data or the architecture can't serve the task."""
+    if _is_images(data) != (task == "image_classification"):
+        raise ValueError(f"task {task!r} does not fit these data: choose auto")
+    new = new_model(model)
+    if new and task not in _TASKS[new.architecture]:
+        raise ValueError(
+            f"model architecture {new.architecture!r} can't do task {task!r}: it does "
+            f"{' or '.join(_TASKS[new.architecture])}"
+        )
+    if isinstance(data, BuiltinData) and task == "sequence_classification":
+        raise ValueError(f"task {task!r} needs data with labels: data {data.name!r} has none")
+
+
+@cache
+def _adapter() -> TypeAdapter[JobSpec]:
+    specs: Any = Union[tuple(kind.spec for kind in registry.kinds().values())]  # noqa: UP007 - built from a list
+    return TypeAdapter(Annotated[specs, Field(discriminator="kind")])
+
+
+def parse(data: Mapping[str, Any]) -> JobSpec:
+    """The spec of any kind. Raises pydantic's ValidationError, which names each field and rule."""
+    return _adapter().validate_python(dict(data))
+
+
+def schema(kind: str) -> dict[str, Any]:
+    """The JSON schema of a kind, from which forms and the API's documentation are made. Raises KeyError."""
+    return registry.kinds()[kind].spec.model_json_schema()
+
+
+def references(spec: JobSpec) -> list[str]:
+    """The inputs that must be fetched for it first, like "run:1" and "upload:3"."""
+    sources = [getattr(spec, field) for field in type(spec).model_fields]
+    found = [source.reference() for source in sources if isinstance(source, Source)]
+    return [reference for reference in found if reference]
