@@ -1,0 +1,3 @@
+from tests.metrics.conftest import run
+
+__all__ = ["run"]

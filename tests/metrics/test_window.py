@@ -1,0 +1,199 @@
+"""A window has few points, all of them logged ones, and hides no spike, dip or NaN."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tests.metrics.runs import make_run
+from webapp.metrics import queries, store
+from webapp.metrics.decimate import envelope, keep
+from webapp.metrics.errors import Invalid, NoSuchSeries
+from webapp.metrics.models import Chunk
+from webapp.metrics.points import Points
+from webapp.runs.models import Run
+
+pytestmark = pytest.mark.django_db
+ANY_FLOAT = st.floats(width=64) | st.sampled_from([np.nan, np.inf, -np.inf, 0.0])
+
+
+def noise(n: int, seed: int = 0) -> Points:
+    random = np.random.default_rng(seed)
+    steps = np.cumsum(random.integers(1, 4, n))
+    return Points.of(steps, random.normal(size=n), 1e9 + steps * 0.5)
+
+
+def assert_outlines(x: np.ndarray, y: np.ndarray, chosen: np.ndarray) -> None:
+    """Both ends, the extremes and a NaN if there is one."""
+    assert (np.diff(chosen) > 0).all()
+    assert (chosen[0], chosen[-1]) == (0, len(y) - 1)
+    known = y[~np.isnan(y)]
+    if len(known):
+        assert np.nanmin(y[chosen]) == known.min()
+        assert np.nanmax(y[chosen]) == known.max()
+    assert np.isnan(y[chosen]).any() == np.isnan(y).any()
+
+
+@settings(max_examples=300, deadline=None)
+@given(y=arrays(np.float64, st.integers(1, 300), elements=ANY_FLOAT), points=st.integers(1, 60), data=st.data())
+@example(y=np.array([np.nan] * 40), points=8, data=None)
+@example(y=np.array([np.inf, *[np.nan] * 40, -np.inf]), points=8, data=None)
+def test_decimation_keeps_the_ends_the_extremes_and_a_nan(
+    y: np.ndarray, points: int, data: st.DataObject | None
+) -> None:
+    gaps = np.ones(len(y)) if data is None else data.draw(arrays(np.float64, len(y), elements=st.floats(-1, 1e6)))
+    x = np.cumsum(gaps)
+    chosen = keep(x, y, points)
+    assert_outlines(x, y, chosen)
+    assert len(chosen) <= max(points, 8)
+
+
+@settings(max_examples=100, deadline=None)
+@given(y=arrays(np.float64, st.integers(200, 400), elements=ANY_FLOAT))
+def test_every_stretch_of_the_picture_keeps_its_own_extremes(y: np.ndarray) -> None:
+    x = np.arange(len(y), dtype=float)
+    points = 62
+    chosen = keep(x, y, points)
+    buckets = (points - 2) // (3 if np.isnan(y).any() else 2)
+    bucket_of = np.minimum(np.searchsorted(x[-1] * (np.arange(1, buckets) / buckets), x, "right"), buckets - 1)
+    for bucket in range(buckets):
+        stretch, shown = y[bucket_of == bucket], y[chosen][bucket_of[chosen] == bucket]
+        known = stretch[~np.isnan(stretch)]
+        if len(known):
+            assert known.min() == np.nanmin(shown)
+            assert known.max() == np.nanmax(shown)
+
+
+@settings(max_examples=50, deadline=None)
+@given(y=arrays(np.float64, st.integers(4096, 8192), elements=ANY_FLOAT, fill=st.just(0.5)))
+def test_an_envelope_is_an_outline_of_logged_points(y: np.ndarray) -> None:
+    steps = np.arange(len(y)) * 3
+    small = envelope(Points.of(steps, y, steps.astype(float)))
+    assert_outlines(steps, y, small.steps // 3)
+    np.testing.assert_array_equal(small.values, y[small.steps // 3])
+    assert len(small.steps) <= 64 * 3 + 2
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), seed=st.integers(0, 999), n=st.integers(1, 60_000), points=st.integers(8, 400))
+@example(data=None, seed=1, n=60_000, points=8)
+def test_a_window_of_steps_agrees_with_all_points(data: st.DataObject | None, seed: int, n: int, points: int) -> None:
+    logged = noise(n, seed)
+    ends = st.none() | st.floats(-10, float(logged.steps[-1]) + 10)
+    start, stop = (data.draw(ends), data.draw(ends)) if data else (None, None)
+    with transaction.atomic():
+        run = make_run()
+        store.append(run.id, {"loss": logged})
+        window = queries.window(run.id, "loss", start=start, stop=stop, points=points)
+        transaction.set_rollback(True)
+    inside = (logged.steps >= (start if start is not None else -np.inf)) & (
+        logged.steps <= (stop if stop is not None else np.inf)
+    )
+    expected = logged.take(inside)
+    assert window.count == len(expected.steps)
+    assert window.x.dtype == np.int64
+    if not window.count:
+        return
+    assert_outlines(expected.steps, expected.values, np.searchsorted(expected.steps, window.x))
+    np.testing.assert_array_equal(window.y, expected.values[np.searchsorted(expected.steps, window.x)])
+    assert len(window.x) <= points
+    assert window.decimated == (len(window.x) < window.count)
+
+
+def test_one_spike_in_a_million_points_is_in_the_window(run: Run) -> None:
+    n, at = 1_000_000, 654_321
+    values = np.zeros(n)
+    values[at], values[at + 90_000], values[at - 90_000] = 9.0, -9.0, np.nan
+    store.append(run.id, {"loss": Points.of(np.arange(n), values, np.arange(n) * 0.01)})
+    window = queries.window(run.id, "loss", points=300)
+    shown = dict(zip(window.x.tolist(), window.y.tolist(), strict=True))
+    assert (shown[at], shown[at + 90_000]) == (9.0, -9.0)
+    assert np.isnan(shown[at - 90_000])
+    assert window.count == n
+    assert len(window.x) <= 300
+
+
+def test_a_far_view_reads_envelopes_and_a_near_one_points(run: Run) -> None:
+    store.append(run.id, {"loss": noise(200_000)})
+    Chunk.objects.filter(series__run=run).exclude(envelope=None).update(envelope=noise(3, seed=5).pack_one())
+    assert queries.window(run.id, "loss", points=100).count == 200_000
+    assert len(queries.window(run.id, "loss", points=100).x) < 100
+    near = queries.window(run.id, "loss", points=100, start=200_000, stop=210_000)
+    assert near.count == int(((noise(200_000).steps >= 200_000) & (noise(200_000).steps <= 210_000)).sum())
+    assert len(near.x) > 90
+
+
+def test_a_short_series_comes_whole(run: Run) -> None:
+    store.append(run.id, {"loss": noise(200)})
+    window = queries.window(run.id, "loss", points=200)
+    np.testing.assert_array_equal(window.x, noise(200).steps)
+    assert not window.decimated
+
+
+def test_time_is_seconds_since_the_epoch(run: Run) -> None:
+    store.append(run.id, {"loss": noise(50)})
+    times = noise(50).times
+    window = queries.window(run.id, "loss", x="time", start=times[10], stop=times[20])
+    np.testing.assert_array_equal(window.x, times[10:21])
+    np.testing.assert_array_equal(window.steps, noise(50).steps[10:21])
+
+
+def test_times_that_go_back_lose_no_point(run: Run) -> None:
+    steps = np.arange(30_000)
+    times = 1e9 + (steps * 7919) % 30_000
+    store.append(run.id, {"loss": Points.of(steps, steps, times)})
+    window = queries.window(run.id, "loss", x="time", start=1e9 + 100, stop=1e9 + 199, points=500)
+    assert sorted(window.x - 1e9) == list(range(100, 200))
+
+
+def test_relative_time_counts_from_the_start_of_the_run(run: Run) -> None:
+    Run.objects.filter(id=run.id).update(started_at=datetime.fromtimestamp(1e9 - 10, UTC))
+    store.append(run.id, {"loss": noise(50)})
+    window = queries.window(run.id, "loss", x="relative", start=20.0)
+    expected = noise(50).times - 1e9 + 10
+    np.testing.assert_array_equal(window.x, expected[expected >= 20.0])
+
+
+def test_relative_time_of_a_run_never_started_counts_from_its_first_point(run: Run) -> None:
+    store.append(run.id, {"loss": Points.of([1, 2], [1, 2], [150.0, 160.0]), "lr": Points.of([0], [1], [100.0])})
+    assert queries.window(run.id, "loss", x="relative").x.tolist() == [50.0, 60.0]
+
+
+def test_tokens_are_those_seen_by_the_step(run: Run) -> None:
+    store.append(run.id, {"train/tokens": Points.of([10, 20, 40], [1000, 2000, 3000], [1, 2, 3])})
+    store.append(run.id, {"loss": Points.of([0, 5, 10, 15, 20, 30, 40, 50], np.arange(8), np.arange(8))})
+    assert queries.window(run.id, "loss", x="tokens").x.tolist() == [0, 500, 1000, 1500, 2000, 2500, 3000, 3000]
+    assert queries.window(run.id, "loss", x="tokens", start=1000, stop=2500).steps.tolist() == [10, 15, 20, 30]
+    assert queries.window(run.id, "loss", x="tokens", start=3000).steps.tolist() == [40, 50]
+    assert queries.window(run.id, "loss", x="tokens", start=3001).count == 0
+    assert queries.window(run.id, "loss", x="tokens", stop=-1).count == 0
+    assert queries.window(run.id, "loss", x="tokens", stop=0).steps.tolist() == [0]
+
+
+def test_without_token_counts_tokens_are_refused(run: Run) -> None:
+    store.append(run.id, {"loss": noise(5)})
+    with pytest.raises(Invalid, match="train/tokens"):
+        queries.window(run.id, "loss", x="tokens")
+
+
+def test_an_unknown_series_axis_or_bound_is_named(run: Run) -> None:
+    with pytest.raises(NoSuchSeries, match="'los'"):
+        queries.window(run.id, "los")
+    store.append(run.id, {"loss": noise(5)})
+    with pytest.raises(Invalid, match="epoch"):
+        queries.window(run.id, "loss", x="epoch")  # type: ignore[arg-type]
+    with pytest.raises(Invalid, match="start"):
+        queries.window(run.id, "loss", start=float("nan"))
+
+
+def test_a_window_of_nothing_is_empty(run: Run) -> None:
+    store.append(run.id, {"loss": noise(5)})
+    for bounds in ({"start": 1e300}, {"stop": -1e300}, {"start": 3, "stop": 2}, {"start": float("inf")}):
+        window = queries.window(run.id, "loss", **bounds)
+        assert (window.count, len(window.x), window.decimated) == (0, 0, False)

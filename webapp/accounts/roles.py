@@ -1,0 +1,35 @@
+"""Who may do what in which project. A superuser is an owner everywhere."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
+
+from webapp.accounts.models import Membership, Project, Role, User
+
+RISING = (Role.VIEWER, Role.EDITOR, Role.OWNER)
+
+
+def role_of(user: User | AnonymousUser, project: Project) -> Role | None:
+    """The role a person has in a project; None for strangers, inactive people and anonymous visitors."""
+    if not isinstance(user, User) or not user.is_active:
+        return None
+    if user.is_superuser:
+        return Role.OWNER
+    role = Membership.objects.filter(user=user, project=project).values_list("role", flat=True).first()
+    return Role(role) if role else None
+
+
+def allows(user: User | AnonymousUser, project: Project, needed: Role) -> bool:
+    """True when the person's role is `needed` or higher."""
+    role = role_of(user, project)
+    return role is not None and RISING.index(role) >= RISING.index(needed)
+
+
+def projects_of(user: User | AnonymousUser) -> QuerySet[Project]:
+    """The projects a person can read, by name."""
+    if not isinstance(user, User) or not user.is_active:
+        return Project.objects.none()
+    if user.is_superuser:
+        return Project.objects.all()
+    return Project.objects.filter(memberships__user=user)

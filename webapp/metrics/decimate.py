@@ -1,0 +1,56 @@
+"""Fewer points with the same outline: whatever a spike, a dip or a NaN was, it is still there."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from webapp.metrics.models import ENVELOPE_BUCKETS
+from webapp.metrics.points import Float64, Points
+
+FEWEST_POINTS = 8  # both ends, and low, high and NaN of two buckets
+
+
+def keep(x: Float64, y: Float64, points: int) -> NDArray[np.intp]:
+    """Indices, ascending, of at most max(points, 8) of (x, y): the first, the last, and of each of equally wide
+    stretches of x the lowest, the highest and (where there is one) a NaN. The infinities count as low and high.
+
+    Where x does not ascend, stretches have equally many points instead.
+    """
+    n = len(x)
+    if n <= max(points, FEWEST_POINTS):
+        return np.arange(n)
+    is_nan = np.isnan(y)
+    buckets = (max(points, FEWEST_POINTS) - 2) // (3 if is_nan.any() else 2)
+    return outline(y, is_nan, _edges(x, buckets))
+
+
+def outline(y: Float64, is_nan: NDArray[np.bool_], starts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Indices of both ends of y and, of each stretch beginning at `starts`, its lowest, highest and first NaN."""
+    n = len(y)
+    low = _first_of_each(np.minimum, np.where(is_nan, np.inf, y), starts)
+    high = _first_of_each(np.maximum, np.where(is_nan, -np.inf, y), starts)
+    nan = _first_of_each(np.maximum, is_nan, starts)
+    return np.unique(np.concatenate([[0, n - 1], low[~is_nan[low]], high[~is_nan[high]], nan[is_nan[nan]]]))
+
+
+def envelope(points: Points) -> Points:
+    """A chunk in small: the outline of 64 equal runs of its points."""
+    starts = np.arange(ENVELOPE_BUCKETS) * len(points.steps) // ENVELOPE_BUCKETS
+    return points.take(outline(points.values, np.isnan(points.values), starts.astype(np.intp)))
+
+
+def _edges(x: Float64, buckets: int) -> NDArray[np.intp]:
+    """Where each stretch that is not empty begins."""
+    n = len(x)
+    if not x[0] < x[-1] or (x[1:] < x[:-1]).any() or not np.isfinite(x[-1] - x[0]):
+        return (np.arange(buckets) * n // buckets).astype(np.intp)
+    inner = x[0] + (x[-1] - x[0]) * (np.arange(1, buckets) / buckets)
+    return np.unique(np.concatenate([[0], np.searchsorted(x, inner)])).astype(np.intp)
+
+
+def _first_of_each(best: np.ufunc, y: NDArray[np.generic], starts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The first index in each stretch at which it reaches its `best` value."""
+    lengths = np.diff(np.append(starts, len(y)))
+    reached = np.flatnonzero(y == np.repeat(best.reduceat(y, starts), lengths))
+    return reached[np.searchsorted(reached, starts)]

@@ -1,0 +1,79 @@
+"""Metrics in columns: a series is one metric of one run, a chunk is up to 8,192 of its points as packed arrays.
+
+A series maps a step to a value and a time; of two points at one step, the one written last counts. Its chunks are
+sorted by step, no step stands twice and no two chunks overlap: a range of steps is a range of chunks, and the summary
+of a series is the sum of its chunks'.
+
+The arrays are little-endian in `bytea`: steps int64, values float64, times float64 (seconds since the epoch). NaN and
+the infinities are kept as they are.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from webapp.runs.models import Run
+
+CHUNK_POINTS = 8192
+ENVELOPE_BUCKETS = 64
+NAME_LENGTH = 250
+
+
+class Summary(models.Model):
+    """What is known of points without reading them. `first` and `last` are by step and may be NaN."""
+
+    count = models.BigIntegerField(default=0)
+    finite_count = models.BigIntegerField(default=0)
+    total = models.FloatField(default=0.0)  # sum of the finite values: mean = total / finite_count
+    minimum = models.FloatField(null=True)  # of the finite values
+    maximum = models.FloatField(null=True)
+    first = models.FloatField(null=True)
+    last = models.FloatField(null=True)
+    last_step = models.BigIntegerField(null=True)
+    first_time = models.FloatField(null=True)  # the earliest and the latest time, in whatever order they came
+    last_time = models.FloatField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class Series(Summary):
+    """A metric of a run with its whole-series summary, so that a table of runs reads no chunk.
+
+    Once made it stays: a run rewound to before its first point leaves a series of no points.
+    """
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="series", db_index=False)
+    name = models.CharField(max_length=NAME_LENGTH)
+    tail = ArrayField(models.IntegerField(), default=list)  # sizes of the last chunks that are not full yet, in order
+
+    class Meta:
+        db_table = "series"
+        constraints = [models.UniqueConstraint(fields=["run", "name"], name="series_names")]
+        indexes = [models.Index(fields=["name"], name="series_by_name")]  # no changing column: updates stay in the page
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Chunk(Summary):
+    """Points of one series in order of their steps.
+
+    `envelope` is the chunk in small: its ends and, of each of 64 equal runs of its points, the first lowest, first
+    highest and first NaN one, packed like the points (steps, values, times). Chunks at least half full have it.
+    """
+
+    series = models.ForeignKey(Series, models.CASCADE, related_name="chunks", db_index=False)
+    first_step = models.BigIntegerField()
+    steps = models.BinaryField()
+    values = models.BinaryField()
+    times = models.BinaryField()
+    envelope = models.BinaryField(null=True)
+
+    class Meta:
+        db_table = "metric_chunks"
+        constraints = [models.UniqueConstraint(fields=["series", "first_step"], name="chunks_of_series")]
+
+    def __str__(self) -> str:
+        return f"{self.series_id}: {self.first_step}-{self.last_step}"

@@ -1,0 +1,60 @@
+"""Every write of runs. A run changes state nowhere else, and always by a conditional UPDATE."""
+
+from webapp.runs.actions.attempts import (
+    LogEntry,
+    NewArtifact,
+    add_artifacts,
+    advance,
+    entered_phase,
+    finish,
+    lock,
+    logged,
+    progressed,
+    started,
+    stopped,
+    touch,
+)
+from webapp.runs.actions.claiming import claim
+from webapp.runs.actions.control import cancel, delete, finish_external, pause, requeue, resume, update
+from webapp.runs.actions.queues import move, pause_queue, resume_queue
+from webapp.runs.actions.reaping import Observation, reap
+from webapp.runs.actions.submission import add_upload, clone, create_external, delete_upload, submit
+from webapp.runs.actions.workers import drain, heartbeat, register_worker, undrain, unregister_worker
+
+__all__ = [
+    "LogEntry",
+    "NewArtifact",
+    "Observation",
+    "add_artifacts",
+    "add_upload",
+    "advance",
+    "cancel",
+    "claim",
+    "clone",
+    "create_external",
+    "delete",
+    "delete_upload",
+    "drain",
+    "entered_phase",
+    "finish",
+    "finish_external",
+    "heartbeat",
+    "lock",
+    "logged",
+    "move",
+    "pause",
+    "pause_queue",
+    "progressed",
+    "reap",
+    "register_worker",
+    "requeue",
+    "resume",
+    "resume_queue",
+    "started",
+    "stopped",
+    "submit",
+    "touch",
+    "undrain",
+    "unregister_worker",
+    "update",
+]
