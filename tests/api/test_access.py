@@ -1,0 +1,157 @@
+"""Every route times owner, editor, viewer, stranger and anonymous. A route that stands in no row fails the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.api.world import ROLES, World, post
+from tests.runs import scene
+from webapp.api.api import api
+
+Expected = tuple[int, int, int, int, int]  # owner, editor, viewer, stranger, anonymous
+
+
+def members(status: int) -> Expected:
+    return (status, status, status, 404, 401)
+
+
+def editors(status: int) -> Expected:
+    return (status, status, 403, 404, 401)
+
+
+def owners(status: int) -> Expected:
+    return (status, 403, 403, 404, 401)
+
+
+def people(status: int) -> Expected:
+    return (status, status, status, status, 401)
+
+
+NOBODY_HERE: Expected = (403, 403, 403, 403, 401)  # administrators only; an owner of a project is none
+
+
+class Route(NamedTuple):
+    operation: str
+    method: str
+    path: Callable[[World], str]
+    expected: Expected
+    body: Any = None
+
+
+def route(
+    operation: str, method: str, path: str | Callable[[World], str], expected: Expected, body: Any = None
+) -> Route:
+    return Route(operation, method, path if callable(path) else lambda _: path, expected, body)
+
+
+def of_run(suffix: str, name: str = "run") -> Callable[[World], str]:
+    return lambda world: f"/runs/{getattr(world, name).pk}{suffix}"
+
+
+POINTS = {"series": {"loss": {"step": [3], "value": [2.0]}}}
+ROUTES = [
+    route("list_projects", "GET", "/projects", people(200)),
+    route("create_project", "POST", "/projects", people(201), {"name": "Gamma"}),
+    route("get_project", "GET", "/projects/alpha", members(200)),
+    route("rename_project", "PATCH", "/projects/alpha", owners(200), {"name": "Renamed"}),
+    route("list_members", "GET", "/projects/alpha/members", members(200)),
+    route("add_member", "POST", lambda w: f"/projects/alpha/members{w.stranger.pk and ''}", owners(201),
+          {"username": "stranger", "role": "viewer"}),
+    route("change_role", "PATCH", lambda w: f"/projects/alpha/members/{w.viewer.username}", owners(200),
+          {"role": "editor"}),
+    route("remove_member", "DELETE", lambda w: f"/projects/alpha/members/{w.viewer.username}", owners(204)),
+    route("list_uploads", "GET", "/projects/alpha/uploads", members(200)),
+    route("upload_file", "POST", "/projects/alpha/uploads?name=a.txt", editors(201), b"bytes"),
+    route("delete_upload", "DELETE", lambda w: f"/projects/alpha/uploads/{w.upload.pk}", editors(204)),
+    route("list_runs", "GET", "/runs?project=alpha", members(200)),
+    route("submit_run", "POST", "/runs", editors(201), {"project": "alpha", "spec": scene.SPEC}),
+    route("get_run", "GET", of_run(""), members(200)),
+    route("update_run", "PATCH", of_run(""), editors(200), {"name": "other"}),
+    route("delete_run", "DELETE", of_run(""), editors(204)),
+    route("cancel_run", "POST", of_run("/cancel"), editors(200)),
+    route("pause_run", "POST", of_run("/pause"), editors(200)),
+    route("resume_run", "POST", of_run("/resume", "paused"), editors(200)),
+    route("requeue_run", "POST", of_run("/requeue", "cancelled"), editors(200)),
+    route("clone_run", "POST", of_run("/clone"), editors(201), {"spec": {"seed": 1}}),
+    route("move_run", "POST", of_run("/move"), editors(200), {"position": 1}),
+    route("finish_run", "POST", of_run("/finish", "external"), editors(200), {"status": "succeeded"}),
+    route("list_metrics", "GET", of_run("/metrics"), members(200)),
+    route("log_points", "POST", of_run("/metrics", "external"), editors(201), POINTS),
+    route("get_series", "GET", of_run("/series?name=loss", "external"), members(200)),
+    route("export_series", "GET", of_run("/export?name=loss", "external"), members(200)),
+    route("compare_series", "GET", "/series?name=loss&project=alpha", members(200)),
+    route("list_logs", "GET", of_run("/logs"), members(200)),
+    route("follow_run", "GET", of_run("/events"), members(200)),
+    route("list_artifacts", "GET", of_run("/artifacts"), members(200)),
+    route("download_artifact", "GET", of_run("/artifacts/model/config.json", "trained"), members(200)),
+    route("list_kinds", "GET", "/kinds", people(200)),
+    route("list_methods", "GET", "/methods", people(200)),
+    route("get_method", "GET", "/methods/adapters/lora", people(200)),
+    route("plan_job", "POST", "/plan", people(200), scene.SPEC),
+    route("list_workers", "GET", "/workers", people(200)),
+    route("drain_worker", "POST", lambda w: f"/workers/{w.worker.pk}/drain", NOBODY_HERE),
+    route("undrain_worker", "POST", lambda w: f"/workers/{w.worker.pk}/undrain", NOBODY_HERE),
+    route("list_queues", "GET", "/queues", people(200)),
+    route("get_queue", "GET", lambda w: f"/queues/{w.run.queue_id}", people(200)),
+    route("pause_queue", "POST", lambda w: f"/queues/{w.run.queue_id}/pause", NOBODY_HERE),
+    route("resume_queue", "POST", lambda w: f"/queues/{w.run.queue_id}/resume", NOBODY_HERE),
+    route("list_tokens", "GET", "/tokens", people(200)),
+    route("create_token", "POST", "/tokens", people(201), {"name": "laptop"}),
+    route("revoke_token", "DELETE", lambda w: f"/tokens/{w.token_of('owner').pk}", (204, 404, 404, 404, 401)),
+    route("unknown_address", "GET", "/nowhere", (404, 404, 404, 404, 401)),
+]  # fmt: skip
+
+
+def operations() -> list[str]:
+    routers = api._get_bound_routers()
+    return [
+        operation.view_func.__name__
+        for router in routers
+        for view in router.path_operations.values()
+        for operation in view.operations
+    ]
+
+
+def test_every_route_of_the_api_has_a_row_in_this_table() -> None:
+    assert sorted(operations()) == sorted(row.operation for row in ROUTES)
+
+
+def test_every_operation_demands_authentication() -> None:
+    for router in api._get_bound_routers():
+        for view in router.path_operations.values():
+            assert all(operation.auth_callbacks for operation in view.operations)
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("row", ROUTES, ids=[row.operation for row in ROUTES])
+def test_a_route_answers_each_role_as_decided(row: Route, role: str, world: World) -> None:
+    path = row.path(world)
+    response = post(world.client(role), path, b"" if row.body is None else row.body, row.method)
+    assert response.status_code == row.expected[ROLES.index(role)], response.content[:300]
+    if response.status_code >= 400:
+        assert set(response.json()) == {"detail", "errors"}
+
+
+@pytest.mark.parametrize("path", ["/workers/{worker}/drain", "/workers/{worker}/undrain", "/queues/default/pause",
+                                  "/queues/default/resume"])  # fmt: skip
+def test_an_administrator_controls_queues_and_workers(path: str, world: World) -> None:
+    assert world.run.queue_id == "default"
+    response = post(world.client("admin"), path.format(worker=world.worker.pk), b"")
+    assert response.status_code == 200, response.content
+
+
+def test_what_a_stranger_may_not_see_answers_like_what_does_not_exist(world: World) -> None:
+    stranger = world.client("stranger")
+    hidden = stranger.get(f"/api/v1/runs/{world.run.pk}").json()["detail"]
+    absent = stranger.get("/api/v1/runs/999999").json()["detail"]
+    assert hidden.replace(str(world.run.pk), "N") == absent.replace("999999", "N")
+    assert world.run.pk not in [run["id"] for run in stranger.get("/api/v1/runs").json()["items"]]
+
+
+def test_a_route_below_another_project_shows_nothing_of_this_one(world: World) -> None:
+    assert world.stranger.memberships.count() == 1
+    path = f"/api/v1/projects/beta/uploads/{world.upload.pk}"
+    assert world.client("stranger").delete(path).status_code == 404

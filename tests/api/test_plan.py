@@ -1,0 +1,86 @@
+"""Methods, kinds and the plan of a job."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+import pytest
+
+from gpu_jobs import cost, registry
+from gpu_jobs import spec as specs
+from tests.api.world import World, post
+from tests.runs import scene
+from webapp.runs.models import Run
+
+
+def plan_of(world: World, spec: dict[str, Any], name: str = "viewer") -> Any:
+    return post(world.client(name), "/plan", spec).json()
+
+
+def finished(world: World, per_step: float, rate: float) -> None:
+    """A run of 10 steps that went at `rate` FLOP/s."""
+    run = scene.submit(world.project, user=world.owner)
+    facts = {"flops": {"total": 10 * per_step, "per_step": per_step}}
+    Run.objects.filter(pk=run.pk).update(
+        status="succeeded", facts=facts, result={"wall_time_s": 10 * per_step / rate, "flops": facts["flops"]}
+    )
+
+
+def test_every_method_and_kind_of_the_registry_is_listed_with_its_knobs(world: World) -> None:
+    client = world.client("viewer")
+    listed = client.get("/api/v1/methods").json()["items"]
+    known = {(family, name) for family in registry.families() for name in registry.methods(family)}
+    assert {(method["family"], method["name"]) for method in listed} == known
+    for method in listed:
+        detail = client.get(method["url"]).json()
+        assert detail["knobs"]["properties"]["name"]["const"] == method["name"]
+    kinds = client.get("/api/v1/kinds").json()["items"]
+    assert {kind["name"]: kind["spec"] for kind in kinds} == {kind: specs.schema(kind) for kind in registry.kinds()}
+
+
+@pytest.mark.parametrize("path", ["/methods/adapters/nothing", "/methods/nothing/lora", "/methods?family=nothing"])
+def test_an_unknown_method_is_not_found(path: str, world: World) -> None:
+    assert world.client("viewer").get(f"/api/v1{path}").status_code == 404
+
+
+def test_a_plan_counts_what_the_cost_model_counts(world: World) -> None:
+    plan = cost.plan(specs.parse(scene.SPEC))
+    told = plan_of(world, scene.SPEC)
+    assert told["parameters"] == plan.parameters
+    assert told["memory"] == plan.memory
+    assert told["flops"] == plan.flops
+    assert told["tokens"] == plan.tokens
+    assert told["time"] == {"seconds": None, "flops_per_second": None, "measured_runs": 0}
+
+
+def test_the_time_comes_from_the_runs_of_the_nearest_size(world: World) -> None:
+    per_step = cost.plan(specs.parse(scene.SPEC)).flops["per_step"]
+    assert isinstance(per_step, int)
+    near = [1e9, 2e9, 4e9, 7e9, 9e9]
+    for rate in near:
+        finished(world, per_step * 1.1, rate)
+    for _ in range(3):
+        finished(world, per_step * 1000, 1e15)
+    told = plan_of(world, scene.SPEC)
+    assert told["time"]["flops_per_second"] == pytest.approx(median(near))
+    assert told["time"]["seconds"] == pytest.approx(told["flops"]["total"] / median(near))
+    assert told["time"]["measured_runs"] == 5
+
+
+def test_a_plan_builds_on_the_facts_of_a_run_that_the_person_may_read(world: World) -> None:
+    base = world.run
+    config = cost.config_of(specs.parse(scene.SPEC), {})  # type: ignore[arg-type]
+    Run.objects.filter(pk=base.pk).update(facts={"model": {"config": config}})
+    spec = scene.finetune_of(base)
+    expected = cost.plan(specs.parse(spec), {f"run:{base.pk}": {"model": {"config": config}}})
+    told = plan_of(world, spec)
+    assert told["parameters"] == expected.parameters
+    assert told["parameters"]["trainable"] < told["parameters"]["total"]
+    refused = plan_of(world, spec, "stranger")
+    assert refused["errors"][0]["msg"] == f"There is no run {base.pk} that you can read."
+
+
+def test_a_plan_queues_nothing(world: World) -> None:
+    plan_of(world, scene.SPEC)
+    assert not Run.objects.exists()

@@ -1,0 +1,113 @@
+"""One project with a person in each role, runs in the states that matter, and everything else the routes speak of."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from django.test import Client
+
+from tests.runs import scene
+from webapp.accounts import actions as accounts
+from webapp.accounts.models import ApiToken, Project, Role, User
+from webapp.metrics import actions as metrics
+from webapp.runs import actions, blobs
+from webapp.runs.models import Run, Upload, Worker
+
+ROLES = ("owner", "editor", "viewer", "stranger", "anonymous")
+
+
+class World:
+    """Things are made when they are first asked for, by the real actions."""
+
+    def __init__(self) -> None:
+        self.owner = accounts.create_user("owner")
+        self.project: Project = accounts.create_project(self.owner, "Alpha")
+
+    @cached_property
+    def editor(self) -> User:
+        return self._member("editor", Role.EDITOR)
+
+    @cached_property
+    def viewer(self) -> User:
+        return self._member("viewer", Role.VIEWER)
+
+    @cached_property
+    def stranger(self) -> User:
+        """A member of another project only."""
+        user = accounts.create_user("stranger")
+        accounts.create_project(user, "Beta")
+        return user
+
+    @cached_property
+    def admin(self) -> User:
+        return accounts.ensure_admin()
+
+    @cached_property
+    def run(self) -> Run:
+        return actions.submit(project=self.project, spec=scene.SPEC, user=self.owner, name="nano")
+
+    @cached_property
+    def paused(self) -> Run:
+        return actions.pause(actions.submit(project=self.project, spec=scene.SPEC, user=self.owner))
+
+    @cached_property
+    def cancelled(self) -> Run:
+        return actions.cancel(actions.submit(project=self.project, spec=scene.SPEC, user=self.owner))
+
+    @cached_property
+    def external(self) -> Run:
+        """With two points of `loss`."""
+        run = actions.create_external(project=self.project, user=self.owner, name="outside")
+        metrics.log_external(run, {"loss": {"step": [1, 2], "value": [4.0, 3.0], "time": [10.0, 11.0]}})
+        return run
+
+    @cached_property
+    def trained(self) -> Run:
+        """A running run with a model of two files."""
+        attempt = scene.running(where=self.project, user=self.owner)
+        with tempfile.TemporaryDirectory() as folder:
+            scene.model(attempt, Path(folder))
+        run: Run = attempt.run
+        return run
+
+    @cached_property
+    def upload(self) -> Upload:
+        return actions.add_upload(project=self.project, user=self.owner, name="a.txt", chunks=[b"some text"])
+
+    @cached_property
+    def worker(self) -> Worker:
+        return scene.worker()
+
+    def token_of(self, name: str) -> ApiToken:
+        return accounts.create_token(getattr(self, name), "a token")[0]
+
+    def client(self, name: str) -> Client:
+        """Carries a person's bearer token; `anonymous` carries none."""
+        if name == "anonymous":
+            return Client()
+        return bearer(accounts.create_token(getattr(self, name), "test")[1])
+
+    def _member(self, name: str, role: Role) -> User:
+        user = accounts.create_user(name)
+        accounts.set_member(self.project, user, role)
+        return user
+
+
+def bearer(token: str) -> Client:
+    return Client(headers={"authorization": f"Bearer {token}"})
+
+
+def post(client: Client, path: str, body: Any, method: str = "POST") -> Any:
+    return client.generic(method, f"/api/v1{path}", _json(body), content_type="application/json")
+
+
+def _json(body: Any) -> bytes:
+    import json
+
+    return body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+__all__ = ["ROLES", "World", "bearer", "blobs", "post"]

@@ -1,0 +1,40 @@
+"""Guards: what a person is no member of does not exist (404); what they may see but not change is refused (403)."""
+
+from __future__ import annotations
+
+from webapp.accounts.models import Project, Role, User
+from webapp.accounts.roles import allows, projects_of
+from webapp.api.errors import Forbidden, NotFound
+from webapp.runs.models import Run
+from webapp.runs.queries import visible
+
+LARGEST_ID = 2**63 - 1
+
+
+def project_or_404(user: User, slug: str, needed: Role = Role.VIEWER) -> Project:
+    """Raises NotFound when it is not theirs to see, Forbidden when their role in it is below `needed`."""
+    project = projects_of(user).filter(slug=slug).first()
+    if project is None:
+        raise NotFound(f"There is no project {slug!r}.")
+    require(user, project, needed)
+    return project
+
+
+def run_or_404(user: User, run_id: int, needed: Role = Role.VIEWER) -> Run:
+    """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
+    run = visible(user).select_related("project").filter(pk=run_id).first() if 0 < run_id <= LARGEST_ID else None
+    if run is None:
+        raise NotFound(f"There is no run {run_id}.")
+    require(user, run.project, needed)
+    return run
+
+
+def require(user: User, project: Project, needed: Role) -> None:
+    if not allows(user, project, needed):
+        raise Forbidden(f"This needs the role {needed.value} in the project {project.slug}: ask one of its owners.")
+
+
+def operator_or_403(user: User) -> None:
+    """Queues and workers serve every project, so only the people who run this installation change them."""
+    if not user.is_superuser:
+        raise Forbidden("Queues and workers serve every project: only an administrator may change them.")

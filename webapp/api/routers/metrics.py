@@ -1,0 +1,97 @@
+"""Metrics of one run: summaries, windows for charts, every point, and points from outside."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from django.http import HttpRequest, StreamingHttpResponse
+from ninja import Query, Router, Status
+from pydantic import Field
+
+from webapp.accounts.models import Role
+from webapp.api.access import run_or_404
+from webapp.api.auth import user_of
+from webapp.api.errors import Conflict
+from webapp.api.openapi import file_reply
+from webapp.api.schemas.metrics import Axis, MetricList, MetricOutput, PointsInput, PointsReply, SeriesOutput
+from webapp.api.serializers import summary_output
+from webapp.api.streaming import attachment, gathered
+from webapp.metrics import actions, queries
+from webapp.metrics.export import export
+from webapp.metrics.queries import Window
+from webapp.runs.actions.submission import EXTERNAL
+from webapp.runs.states import Status as RunStatus
+
+router = Router()
+Points = Annotated[int, Field(ge=8, le=20_000)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+CONTENT_TYPES = {
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/jsonl; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+FILE = file_reply(
+    "Rows of name, step, value and time.", "text/csv", "application/jsonl", "application/vnd.apache.parquet"
+)
+
+
+@router.get("/{int:run_id}/metrics", response=MetricList)
+def list_metrics(request: HttpRequest, run_id: int) -> MetricList:
+    """Every metric that the run has logged, with last, min, max, mean and count."""
+    run = run_or_404(user_of(request), run_id)
+    found = queries.summaries([run.pk])[run.pk]
+    return MetricList(
+        items=[MetricOutput(name=name, **summary_output(values).model_dump()) for name, values in sorted(found.items())]
+    )
+
+
+@router.post("/{int:run_id}/metrics", response={201: PointsReply})
+def log_points(request: HttpRequest, run_id: int, body: PointsInput) -> Status[PointsReply]:
+    """Adds points to a run of kind external. All of them are stored, or none. For editors."""
+    run = run_or_404(user_of(request), run_id, Role.EDITOR)
+    if run.kind != EXTERNAL:
+        raise Conflict(f"Run {run.pk} is a {run.kind} run: only runs of kind external take points from outside.")
+    if run.status != RunStatus.RUNNING:
+        raise Conflict(f"Run {run.pk} has ended ({run.status}): no points can be added.")
+    return Status(201, PointsReply(points=actions.log_external(run, body.series)))
+
+
+@router.get("/{int:run_id}/series", response=SeriesOutput)
+def get_series(
+    request: HttpRequest,
+    run_id: int,
+    name: str,
+    points: Points = 1000,
+    start: Annotated[Finite | None, Query(alias="from")] = None,
+    stop: Annotated[Finite | None, Query(alias="to")] = None,
+    x: Axis = "step",
+) -> SeriesOutput:
+    """A window of one series for a chart: at most `points` of it, with its spikes kept."""
+    run = run_or_404(user_of(request), run_id)
+    return SeriesOutput(**series_fields(queries.window(run.pk, name, x=x, start=start, stop=stop, points=points)))
+
+
+@router.get("/{int:run_id}/export", response={200: None}, openapi_extra=FILE)
+def export_series(
+    request: HttpRequest,
+    run_id: int,
+    name: Annotated[list[str], Query(description="Repeat it for several; all when left out.")] = [],  # noqa: B006
+    kind: Annotated[Literal["csv", "parquet", "jsonl"], Query(alias="format")] = "csv",
+) -> StreamingHttpResponse:
+    """Every point as a file: name, step, value and time in each row."""
+    run = run_or_404(user_of(request), run_id)
+    names = name or queries.names(run.pk)
+    filename = f"run-{run.pk}-{_file_stem(names)}.{kind}"
+    return attachment(request, gathered(export(run, names, kind)), filename, content_type=CONTENT_TYPES[kind])
+
+
+def series_fields(window: Window) -> dict[str, Any]:
+    return {
+        "name": window.name, "x_axis": window.x_axis, "x": window.x.tolist(), "y": window.y.tolist(),
+        "count": window.count, "decimated": window.decimated,
+    }  # fmt: skip
+
+
+def _file_stem(names: list[str]) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", names[0])[:80] if len(names) == 1 else "metrics"

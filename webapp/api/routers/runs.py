@@ -1,0 +1,107 @@
+"""Runs: submit, list, read, change, delete."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from django.db.models import OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import NullIf
+from django.http import HttpRequest
+from ninja import Query, Router, Status
+from pydantic import BaseModel, Field
+
+from webapp.accounts.models import Role
+from webapp.api.access import project_or_404, run_or_404
+from webapp.api.auth import user_of
+from webapp.api.errors import Invalid
+from webapp.api.schemas.runs import RunChanges, RunInput, RunList, RunOutput
+from webapp.api.serializers import run_output, run_outputs, with_relations
+from webapp.api.wire import refuse_non_finite
+from webapp.metrics.models import NAME_LENGTH, Series
+from webapp.runs import actions, tables
+from webapp.runs.actions.submission import EXTERNAL
+from webapp.runs.models import Run
+
+router = Router()
+
+
+class RunFilter(BaseModel):
+    """Which runs; all of them together must hold."""
+
+    project: str = Field("", description="A project's slug; all of yours when left out.")
+    q: str = Field("", max_length=400, description="Each word must be in the name, the tags or the kind, or be the id.")
+    status: str = Field("", description="Statuses, and the groups active, waiting, final, separated by commas.")
+    tag: str = Field("", description="Tags that it must all have, separated by commas.")
+    kind: str = Field("", description="Kinds, separated by commas.")
+    queue: str = ""
+
+
+Limit = Annotated[int, Field(ge=1, le=tables.MOST)]
+METRIC = "metric."
+
+
+@router.get("", response=RunList)
+def list_runs(
+    request: HttpRequest, filters: Query[RunFilter], sort: str = "-id", limit: Limit = 50, cursor: str = ""
+) -> RunList:
+    """Newest first, or by `sort`: a column, or `metric.<name>` for its last value; `-` in front turns it round."""
+    runs = with_relations(matching(request, filters))
+    found = tables.page(runs, sort=sort, cursor=cursor, limit=limit, expression=_metric(sort))
+    return RunList(items=run_outputs(request, found.items), next=found.next)
+
+
+@router.post("", response={201: RunOutput})
+def submit_run(request: HttpRequest, body: RunInput) -> Status[RunOutput]:
+    """Queues a job; a spec of `{"kind": "external"}` starts a run whose points you send yourself. For editors."""
+    user = user_of(request)
+    project = project_or_404(user, body.project, Role.EDITOR)
+    refuse_non_finite(body.spec, ("spec",))
+    fields = body.model_dump(exclude={"project"})
+    submit = _create_external if body.spec.get("kind") == EXTERNAL else actions.submit
+    return Status(201, run_output(request, submit(project=project, user=user, **fields)))
+
+
+@router.get("/{int:run_id}", response=RunOutput)
+def get_run(request: HttpRequest, run_id: int) -> RunOutput:
+    return run_output(request, run_or_404(user_of(request), run_id))
+
+
+@router.patch("/{int:run_id}", response=RunOutput)
+def update_run(request: HttpRequest, run_id: int, body: RunChanges) -> RunOutput:
+    """Changes the name, tags, priority, queue or baseline. For editors."""
+    run = run_or_404(user_of(request), run_id, Role.EDITOR)
+    changes: dict[str, Any] = body.model_dump(exclude_unset=True)
+    actions.update(run, **changes)
+    return run_output(request, run)
+
+
+@router.delete("/{int:run_id}", response={204: None})
+def delete_run(request: HttpRequest, run_id: int) -> Status[None]:
+    """Soft: it disappears everywhere, its files go with the next garbage collection. For editors."""
+    actions.delete(run_or_404(user_of(request), run_id, Role.EDITOR))
+    return Status(204, None)
+
+
+def matching(request: HttpRequest, filters: RunFilter) -> QuerySet[Run]:
+    user = user_of(request)
+    project = project_or_404(user, filters.project) if filters.project else None
+    return tables.table(user, project, **filters.model_dump(exclude={"project"}))
+
+
+def _metric(sort: str) -> NullIf | None:
+    """A metric's last value, NaN counted as none; None when the sort is by a column."""
+    name = sort.removeprefix("-")
+    if not name.startswith(METRIC):
+        return None
+    metric = name.removeprefix(METRIC)
+    if not 1 <= len(metric) <= NAME_LENGTH:
+        msg = f"sort by a metric is {METRIC}<name> with 1 to {NAME_LENGTH} characters, not {len(metric)}."
+        raise Invalid([{"loc": ["sort"], "msg": msg}])
+    last = Subquery(Series.objects.filter(run=OuterRef("pk"), name=metric).values("last")[:1])
+    return NullIf(last, Value(math.nan))
+
+
+def _create_external(*, name: str, priority: int, queue: str, **fields: Any) -> Run:
+    """It waits in no queue, so neither priority nor queue mean anything."""
+    return actions.create_external(name=name or EXTERNAL, **fields)

@@ -1,0 +1,1 @@
+"""What goes in (unknown fields refused) and what comes out, one file per resource."""
