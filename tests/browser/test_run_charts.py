@@ -1,0 +1,174 @@
+"""Charts obey the policy and answer to the hand: zoom, axes, smoothing, theme."""
+
+from __future__ import annotations
+
+import math
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import Page, Request, expect
+
+from tests.browser.conftest import Open
+from tests.browser.training import log_points, running
+from tests.pages.team import Team
+from webapp.runs import actions
+from webapp.runs.models import Attempt, Run
+from webapp.runs.states import Status
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+PANEL = '[data-metric="train/loss"]'
+
+
+@pytest.fixture
+def run(team: Team) -> Run:
+    attempt: Attempt = running(team.project, team.people["editor"])
+    steps = range(1, 6001)
+    log_points(attempt.run, "train/loss", steps, [10 ** (-step / 1000) for step in steps])
+    log_points(attempt.run, "train/tokens", steps, [1024.0 * step for step in steps])
+    log_points(attempt.run, "eval/loss", range(50, 1000, 50))
+    return actions.finish(attempt, Status.SUCCEEDED, result={"memory": {"peak_bytes": 2**31}, "wall_time_s": 1.0})
+
+
+def show(opened: Open, run: Run, **options: object) -> Page:
+    page = opened(reverse("run", args=[run.project.slug, run.pk]), **options)
+    expect(page.locator(f"{PANEL} [data-caption]")).to_contain_text("6,000 points")
+    return page
+
+
+def ticks(page: Page, axis: str) -> list[str]:
+    return page.locator(f"{PANEL} .plot .{axis}tick text").all_text_contents()
+
+
+def line_colours(page: Page) -> list[str]:
+    paths = page.locator(f"{PANEL} .plot .scatterlayer .js-line")
+    return [path.evaluate("path => getComputedStyle(path).stroke") for path in paths.all()]
+
+
+def drag(page: Page, start: float, stop: float) -> None:
+    """Across the plot, from one share of its width to another."""
+    box = page.locator(f"{PANEL} .plot .nsewdrag").bounding_box()
+    assert box
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + start * box["width"], middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + stop * box["width"], middle, steps=8)
+    page.mouse.up()
+
+
+def test_the_complaints_of_the_policy_are_heard(opened: Open, run: Run, complaints: list[str]) -> None:
+    """What the other tests rely on: a violation does reach the list that must stay empty."""
+    page = show(opened, run)
+    page.evaluate("document.body.setAttribute('style', 'color: red')")
+    page.evaluate("document.head.append(Object.assign(document.createElement('style'), {textContent: 'a {}'}))")
+    page.wait_for_timeout(100)
+    assert len([text for text in complaints if "Content Security Policy" in text]) == 2
+    complaints.clear()
+
+
+def test_charts_are_drawn_within_the_policy(opened: Open, run: Run) -> None:
+    """Markup in tick labels, hovering, figures of the server: each is a way in which Plotly sets styles."""
+    page = show(opened, run)
+    page.locator(f"{PANEL}").hover()
+    page.locator(f"{PANEL} button[data-act=log]").click()
+    expect(page.locator(f"{PANEL} .plot .ytick tspan").first).to_be_attached()  # an exponent
+    size = page.locator(f"{PANEL} .plot .ytick tspan[dy]").first.evaluate("tspan => tspan.style.fontSize")
+    assert size == "70%"
+    page.locator(f"{PANEL} .plot").hover(position={"x": 200, "y": 100})
+    expect(page.locator(f"{PANEL} .hoverlayer text").first).to_be_visible()
+    expect(page.locator("[data-figure*=memory] .bars path").first).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.querySelector('.main-svg')).position") == "absolute"
+
+
+def test_zooming_reads_a_finer_window_and_double_click_goes_back(opened: Open, run: Run) -> None:
+    page = show(opened, run)
+    expect(page.locator(f"{PANEL} .plot .nsewdrag")).to_be_attached()
+    with page.expect_request(re.compile("from=")) as asked:
+        drag(page, 0.5, 0.6)
+    query = parse_qs(urlsplit(asked.value.url).query)
+    start, stop = int(query["from"][0]), int(query["to"][0])
+    assert 2500 < start < 3300 and 3300 < stop < 4100
+    caption = page.locator(f"{PANEL} [data-caption]")
+    expect(caption).to_contain_text("zoomed")
+    shown = page.evaluate("selector => document.querySelector(selector + ' .plot').data[0].x", PANEL)
+    assert shown == list(range(start, stop + 1))  # every step of it, where all 6,000 were decimated
+    page.locator(f"{PANEL} .plot .nsewdrag").dblclick()
+    expect(caption).not_to_contain_text("zoomed")
+
+
+def test_x_can_be_tokens_and_both_axes_logarithmic(opened: Open, run: Run) -> None:
+    page = show(opened, run)
+    page.get_by_label("x", exact=True).select_option("tokens")
+    expect(page.locator(f"{PANEL} .xtitle")).to_have_text("tokens")
+    last = "selector => document.querySelector(selector + ' .plot').data[0].x.at(-1)"
+    page.wait_for_function(f"selector => ({last})(selector) === {6000 * 1024}", arg=PANEL)
+    page.get_by_label("log x").check()
+    page.get_by_label("log y").check()
+    page.wait_for_function("s => document.querySelector(s + ' .plot').layout.yaxis.type === 'log'", arg=PANEL)
+    page.reload()
+    expect(page.locator(f"{PANEL} .xtitle")).to_have_text("tokens")  # the choice is remembered
+
+
+def test_smoothing_is_the_debiased_average(opened: Open, run: Run) -> None:
+    """Against the formula in webapp/charts/smoothing.py, point by point."""
+    import numpy as np
+
+    from webapp.charts.smoothing import smooth
+
+    page = show(opened, run)
+    page.get_by_label("Smoothing").fill("0.9")
+    page.wait_for_function("s => document.querySelector(s + ' [data-caption]').textContent.includes('0.9')", arg=PANEL)
+    raw, trend = page.evaluate("s => document.querySelector(s + ' .plot').data.map(({x, y}) => ({x, y}))", PANEL)
+    expected = smooth(np.array(raw["x"], float), np.array(raw["y"]), 0.9)
+    np.testing.assert_allclose(trend["y"], expected, rtol=1e-12)
+    assert math.isfinite(expected[0])
+
+
+def test_a_change_of_theme_draws_the_charts_anew(opened: Open, run: Run) -> None:
+    page = show(opened, run, color_scheme="light")
+    expect(page.locator(f"{PANEL} .js-line").first).to_be_attached()
+    light = line_colours(page)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(
+        "([s, old]) => getComputedStyle(document.querySelector(s + ' .js-line:last-child')).stroke !== old",
+        arg=[PANEL, light[-1]],
+    )
+    assert line_colours(page) != light
+
+
+def test_charts_below_the_screen_are_read_when_scrolled_to(opened: Open, run: Run) -> None:
+    for number in range(20):
+        log_points(run, f"many/m{number:02}", [1, 2, 3])
+    page = opened("about:blank")
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.extend(parse_qs(urlsplit(request.url).query).get("name", []))
+
+    page.on("request", note)
+    page.goto(reverse("run", args=[run.project.slug, run.pk]))
+    expect(page.locator(f"{PANEL} [data-caption]")).to_contain_text("points")
+    assert "many/m19" not in asked
+    page.locator('[data-metric="many/m19"]').scroll_into_view_if_needed()
+    expect(page.locator('[data-metric="many/m19"] [data-caption]')).to_contain_text("3 points")
+
+
+def test_a_metric_can_be_found(opened: Open, run: Run) -> None:
+    page = show(opened, run)
+    page.get_by_label("Find a metric").fill("tokens")
+    expect(page.locator('[data-metric="train/tokens"]')).to_be_visible()
+    expect(page.locator(PANEL)).to_be_hidden()
+
+
+def test_a_phone_shows_the_page_without_sideways_scrolling(opened: Open, run: Run) -> None:
+    page = show(opened, run, viewport={"width": 390, "height": 844})
+    for name in ("run", "run-log", "run-config", "run-artifacts", "run-attempts", "run-provenance"):
+        page.goto(reverse(name, args=[run.project.slug, run.pk]))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, name
+
+
+def test_without_scripts_the_numbers_are_there(opened: Open, run: Run) -> None:
+    page = opened(reverse("run", args=[run.project.slug, run.pk]), java_script_enabled=False)
+    row = page.get_by_role("row").filter(has_text="train/tokens")
+    expect(row).to_contain_text("6,000")

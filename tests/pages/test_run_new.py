@@ -1,0 +1,236 @@
+"""The form of a new run, made from the schema: every kind, every choice, every error at its field."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpResponse, QueryDict
+from django.urls import reverse
+
+from gpu_jobs import registry
+from gpu_jobs import spec as specs
+from tests.pages.team import Team
+from tests.pages.test_markup import check
+from tests.runs import scene
+from webapp.pages.forms.nodes import Block, Knob, Node, walk
+from webapp.pages.forms.spec import spec_form
+from webapp.pages.forms.values import read, written
+from webapp.runs.models import Run, Upload
+
+KINDS = sorted(registry.kinds())
+
+
+def posted(nodes: list[Node]) -> QueryDict:
+    """What a browser sends of a form that nobody touched."""
+    data = QueryDict(mutable=True)
+    for node in nodes:
+        if isinstance(node, Block) and node.tag:
+            data.appendlist(node.tag_name, node.selected)
+        if isinstance(node, Knob):
+            values = ["false", *["true"] * (node.value == "true")] if node.widget == "switch" else [node.value]
+            data.setlist(node.name, values)
+    return data
+
+
+def choices(kind: str) -> list[tuple[str, str]]:
+    blocks = [node for node in walk(spec_form(specs.schema(kind), {}).groups) if isinstance(node, Block)]
+    return [(block.name, value) for block in blocks for value, _ in block.options if value]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_untouched_form_is_the_spec_with_its_defaults(kind: str) -> None:
+    schema = specs.schema(kind)
+    form = spec_form(schema, {})
+    values = read(schema, posted(list(walk(form.groups))))
+    minimal = {"kind": kind, "model": values["model"], "data": values["data"]}
+    assert specs.parse(values) == specs.parse(minimal)
+
+
+@pytest.mark.parametrize(("kind", "block", "value"), [(kind, *choice) for kind in KINDS for choice in choices(kind)])
+def test_every_choice_shows_its_own_fields_and_can_be_read_back(kind: str, block: str, value: str) -> None:
+    schema = specs.schema(kind)
+    chosen = {block: {"name": value, "source": value}}
+    nodes = list(walk(spec_form(schema, chosen).groups))
+    assert next(node for node in nodes if isinstance(node, Block) and node.name == block).selected == value
+    assert value in read(schema, posted(nodes))[block].values()
+
+
+def test_what_is_read_is_typed_and_what_is_not_a_number_stays_as_it_was_typed() -> None:
+    data = QueryDict(
+        "method.name=lora&method.rank=16&method.targets=q_proj,+v_proj&optimizer.lr=3e-4&steps=ten&batch_size=1,024"
+        "&compile=false&compile=true&gradient_checkpointing=false&clip_norm=&seed=nan"
+    )
+    values = read(specs.schema("finetune"), data)
+    assert values["method"] == {"name": "lora", "rank": 16, "targets": ["q_proj", "v_proj"]}
+    assert (values["optimizer"]["lr"], values["steps"], values["batch_size"]) == (3e-4, "ten", 1024)
+    assert (values["compile"], values["gradient_checkpointing"], values["seed"]) == (True, False, "nan")
+    assert "clip_norm" not in values
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1e-08, "1e-8"), (0.001, "0.001"), (16.0, "16"), (True, "true"), (None, ""), (["a", "b"], "a, b"), (7, "7")],
+)
+def test_values_are_written_as_one_would_type_them(value: Any, text: str) -> None:
+    assert written(value) == text
+
+
+def test_errors_stand_at_their_fields_and_what_has_none_is_kept() -> None:
+    errors = [
+        {"loc": ["spec", "optimizer", "lr"], "msg": "too fast"},
+        {"loc": ["spec", "model", "config", "layers"], "msg": "too deep"},
+        {"loc": ["spec", "run:7"], "msg": "no such run"},
+        {"loc": ["spec"], "msg": "something else"},
+    ]
+    values = {"model": {"source": "run", "run": 7}}
+    form = spec_form(specs.schema("finetune"), values, errors)
+    at = {node.name: node.errors for node in walk(form.groups) if node.errors}
+    assert at == {"optimizer.lr": ["too fast"], "model": ["too deep"], "model.run": ["no such run"]}
+    assert form.errors == ["something else"]
+
+
+def test_every_field_has_help_or_speaks_for_itself() -> None:
+    """A field without a word of help has a name that the schema explains at its block."""
+    silent = [node.name for kind in KINDS for node in walk(spec_form(specs.schema(kind), {}).groups)
+              if isinstance(node, Knob) and not node.help]  # fmt: skip
+    assert silent == []
+
+
+# ---- the page
+
+
+def post(team: Team, do: str = "queue", role: str = "editor", **fields: Any) -> HttpResponse:
+    data = {"kind": "pretrain", "mode": "form", "do": do, **fields}
+    return team.client(role).post(reverse("run-new", args=[team.project.slug]), data)
+
+
+def fields_of(page: str) -> list[str]:
+    return re.findall(r'<(?:input|select|textarea)[^>]*?\bname="([^"]+)"', page)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("query", ["", "?kind=finetune", "?kind=no-such", "?clone=999", "?base=x"])
+def test_the_form_is_clean_markup(team: Team, query: str) -> None:
+    address = reverse("run-new", args=[team.project.slug]) + query
+    check(address, team.client("editor").get(address))
+
+
+@pytest.mark.django_db
+def test_queueing(team: Team) -> None:
+    answer = post(team, steps="20", name="mine", tags="b, a", priority="3", queue="night")
+    run = Run.objects.get()
+    assert answer["Location"] == reverse("run", args=[team.project.slug, run.pk])
+    assert (run.name, run.tags, run.priority, run.queue_id, run.steps) == ("mine", ["a", "b"], 3, "night", 20)
+    assert run.created_by == team.people["editor"]
+
+
+@pytest.mark.django_db
+def test_a_wrong_form_comes_back_with_everything_and_the_sentence_of_the_api(team: Team) -> None:
+    answer = post(team, **{"steps": "-5", "optimizer.lr": "fast", "name": "kept", "queue": "No Such"})
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    for kept in ('value="-5"', 'value="fast"', 'value="kept"', 'value="No Such"'):
+        assert kept in page
+    with pytest.raises(Exception) as caught:
+        scene.submit(team.project, user=team.people["editor"], changes={"steps": -5})
+    sentence = caught.value.errors[0]["msg"]  # type: ignore[attr-defined]
+    assert sentence in page
+    check("again", answer)
+    assert not Run.objects.exists()
+
+
+@pytest.mark.django_db
+def test_what_is_wrong_outside_the_spec_stands_at_its_field_too(team: Team) -> None:
+    page = post(team, queue="No Such", baseline="999").content.decode()
+    assert "queue must have" in page
+    assert "baseline must be a run of project" in page
+
+
+@pytest.mark.django_db
+def test_rearranging_the_form_holds_nothing_against_it(team: Team) -> None:
+    answer = post(team, "refresh", **{"kind": "finetune", "method.name": "lora", "steps": "abc", "priority": "x"})
+    assert answer.status_code == 200
+    assert "method.rank" in fields_of(answer.content.decode())
+    assert 'class="errors"' not in answer.content.decode()
+    assert not Run.objects.exists()
+
+
+@pytest.mark.django_db
+def test_json_is_queued_as_it_is_and_its_errors_are_named(team: Team) -> None:
+    good = {**scene.SPEC, "steps": 7}
+    assert post(team, mode="json", spec=json.dumps(good)).status_code == 302
+    assert Run.objects.get().steps == 7
+    for text, sentence in (
+        ("{", "This is not JSON"),
+        ("[]", "A spec is a JSON object"),
+        ('{"kind": "pretrain", "seed": NaN}', "NaN is no number"),
+        (json.dumps({**good, "steps": 0}), "greater than or equal to 1"),
+        (json.dumps({**good, "wings": 2}), "There is no such field."),
+    ):
+        answer = post(team, mode="json", spec=text)
+        assert answer.status_code == 422
+        assert sentence in answer.content.decode()
+    assert Run.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_text_that_cannot_be_stored_is_refused_at_its_field(team: Team) -> None:
+    answer = post(team, **{"model.source": "path", "model.path": "a\x00b"})
+    assert answer.status_code == 422
+    assert "NUL" in answer.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_copy_and_a_run_on_top_are_prefilled(team: Team) -> None:
+    run = scene.submit(team.project, user=team.people["editor"], name="original", changes={"seed": 41})
+    client, address = team.client("editor"), reverse("run-new", args=[team.project.slug])
+    page = client.get(f"{address}?clone={run.pk}").content.decode()
+    assert re.search(r'name="seed"\s+value="41"', page)
+    assert 'value="original"' in page
+    page = client.get(f"{address}?base={run.pk}").content.decode()
+    assert re.search(rf'<option value="{run.pk}"\s+selected', page)
+
+
+@pytest.mark.django_db
+def test_the_run_of_another_is_neither_offered_nor_copied(team: Team) -> None:
+    foreign = scene.submit(scene.project("Secret"), user=scene.person(), name="hush")
+    page = team.client("editor").get(reverse("run-new", args=[team.project.slug]) + f"?clone={foreign.pk}")
+    assert b"hush" not in page.content
+    answer = post(team, **{"kind": "finetune", "model.source": "run", "model.run": str(foreign.pk)})
+    assert answer.status_code == 422
+    assert f"There is no run {foreign.pk} that you can read." in answer.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_file_that_comes_with_the_form_is_kept_and_chosen(team: Team) -> None:
+    file = SimpleUploadedFile("poems.txt", b"roses are red\n" * 50)
+    answer = post(team, "upload", **{"data.source": "upload", "file": file})
+    upload = Upload.objects.get()
+    assert (upload.name, upload.project) == ("poems.txt", team.project)
+    assert re.search(rf'<option value="{upload.pk}"\s+selected', answer.content.decode())
+
+
+def forecast(team: Team, **fields: Any) -> str:
+    data = {"kind": "pretrain", "mode": "form", **fields}
+    page = team.client("editor").post(reverse("run-plan", args=[team.project.slug]), data).content.decode()
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+@pytest.mark.django_db
+def test_the_plan_counts_tokens_and_parameters(team: Team) -> None:
+    """nano: 258 x 64 embedding (tied), 2 layers of 4 x 64 x 64 + 3 x 64 x 176 + 2 x 64, a last norm of 64."""
+    text = forecast(team, steps="10", batch_size="4", sequence_length="32")
+    total = 258 * 64 + 2 * (4 * 64 * 64 + 3 * 64 * 176 + 2 * 64) + 64
+    assert f"Trainable 100 % {total:,}" in text
+    assert "Tokens 1.28k" in text
+
+
+@pytest.mark.django_db
+def test_the_plan_says_what_is_still_wrong(team: Team) -> None:
+    text = forecast(team, **{"steps": "0", "optimizer.lr": "x"})
+    assert "2 things are still to be set right" in text
+    assert "steps" in text and "optimizer.lr" in text

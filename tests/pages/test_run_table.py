@@ -1,0 +1,197 @@
+"""The runs table: what it finds, in what order, and what its rows say."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from tests.pages.team import Team
+from tests.runs import scene
+from webapp.metrics import store
+from webapp.metrics.points import Points
+from webapp.runs import actions
+from webapp.runs.models import Run
+from webapp.runs.states import Status
+
+pytestmark = pytest.mark.django_db
+
+
+def submit(team: Team, name: str, **fields: object) -> Run:
+    return scene.submit(team.project, user=team.people["editor"], name=name, **fields)
+
+
+def measure(run: Run, name: str, *values: float) -> None:
+    store.append(run.pk, {name: Points.of(range(len(values)), values, [time.time()] * len(values))})
+
+
+def html(team: Team, query: str = "", role: str = "viewer", **headers: str) -> str:
+    answer = team.client(role).get(reverse("runs", args=[team.project.slug]) + query, headers=headers or None)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def names(team: Team, query: str = "") -> list[str]:
+    return re.findall(r'class="open"[^>]*>([^<]*)</a>', html(team, query))
+
+
+def test_the_newest_run_comes_first(team: Team) -> None:
+    submit(team, "old")
+    submit(team, "new")
+    assert names(team) == ["new", "old"]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("?q=ALPHA", ["alpha one"]),
+        ("?q=one", ["beta one", "alpha one"]),
+        ("?q=one+beta", ["beta one"]),
+        ("?q=keep", ["beta one"]),
+        ("?q=full", ["beta one", "alpha one"]),
+        ("?tag=keep", ["beta one"]),
+        ("?status=queued", ["beta one"]),
+        ("?status=ended", ["alpha one"]),
+        ("?status=active", []),
+        ("?kind=finetune", []),
+        ("?kind=pretrain&status=queued", ["beta one"]),
+        ("?q=%25", []),
+        ("?q=%00", ["beta one", "alpha one"]),
+        ("?page=999999999999", ["beta one", "alpha one"]),
+        ("?status=no-such", []),
+    ],
+)
+def test_the_filter(team: Team, query: str, expected: list[str]) -> None:
+    actions.cancel(submit(team, "alpha one"))
+    submit(team, "beta one", tags=["keep"])
+    assert names(team, query) == expected
+
+
+def test_a_run_is_found_by_its_number(team: Team) -> None:
+    run = submit(team, "named")
+    submit(team, "other")
+    assert names(team, f"?q={run.pk}") == ["named"]
+
+
+def test_sorting_by_a_metric_puts_nan_and_nothing_last(team: Team) -> None:
+    for name, value in (("b", 2.0), ("nan", math.nan), ("a", 1.0)):
+        measure(submit(team, name), "eval/loss", value)
+    submit(team, "none")
+    assert names(team, "?sort=eval/loss") == ["a", "b", "nan", "none"]
+    assert names(team, "?sort=-eval/loss")[-1] == "none"
+
+
+@pytest.mark.parametrize(
+    "column", ["name", "status", "progress", "kind", "method", "trainable", "memory", "speed", "time", "priority",
+               "queue", "by", "created", "model", "data", "tags", "no/such metric"],
+)  # fmt: skip
+def test_every_column_can_be_sorted_by_both_ways(team: Team, column: str) -> None:
+    scene.running(where=team.project, user=team.people["editor"], name="running")
+    submit(team, "queued")
+    assert sorted(names(team, f"?sort={column}")) == sorted(names(team, f"?sort=-{column}")) == ["queued", "running"]
+
+
+def test_sorting_by_name_and_priority(team: Team) -> None:
+    submit(team, "b", priority=1)
+    submit(team, "a", priority=2)
+    assert names(team, "?sort=name") == ["a", "b"]
+    assert names(team, "?sort=priority") == ["b", "a"]
+
+
+def test_columns_of_the_address_are_remembered(team: Team) -> None:
+    measure(submit(team, "run"), "mine/score", 0.5)
+    client, address = team.client("viewer"), reverse("runs", args=[team.project.slug])
+    client.get(address + "?columns=kind,mine/score,no-such")
+    heads = re.findall(r"<th scope=\"col\"[^>]*>(.*?)</th>", client.get(address).content.decode(), re.S)
+    assert [re.sub(r"<[^>]*>|\s", "", head) for head in heads] == ["Run", "Kind", "mine/score"]
+
+
+def test_a_queued_run_shows_its_place_and_a_running_one_its_progress(team: Team) -> None:
+    attempt = scene.running(where=team.project, user=team.people["editor"], name="running")
+    actions.progressed(attempt, 50)
+    submit(team, "waiting")
+    page = html(team)
+    assert re.search(r'<progress[^>]*value="50"\s+max="100"', page)
+    assert "#1" in page
+
+
+def test_the_number_of_queries_does_not_grow_with_the_runs(team: Team) -> None:
+    client, address = team.client("viewer"), reverse("runs", args=[team.project.slug])
+    counts = []
+    for number in range(8):
+        measure(submit(team, f"run {number}"), "eval/loss", 1.0)
+        with CaptureQueriesContext(connection) as queries:
+            client.get(address)
+        counts.append(len(queries))
+    assert counts[-1] == counts[1]
+
+
+def test_htmx_gets_the_table_alone(team: Team) -> None:
+    submit(team, "run")
+    fragment = html(team, **{"HX-Request": "true"})
+    assert "<html" not in fragment
+    assert fragment.strip().startswith('<div id="runs-table"')
+
+
+def test_many_runs_are_shown_in_pages(team: Team) -> None:
+    Run.objects.bulk_create(
+        Run(project=team.project, name=f"r{number:03}", kind="external", status=Status.SUCCEEDED, queue_id=queue)
+        for queue in [submit(team, "first").queue_id]
+        for number in range(60)
+    )
+    assert len(names(team)) == 50
+    assert names(team, "?page=2")[-1] == "first"
+    assert "51-61 of 61" in html(team, "?page=2")
+
+
+def test_empty_tables_offer_the_one_thing_to_do(team: Team) -> None:
+    assert reverse("run-new", args=[team.project.slug]) in html(team, role="editor")
+    assert "No run yet" in html(team)
+    submit(team, "run")
+    assert "Show all runs" in html(team, "?q=nothing")
+
+
+def bulk(team: Team, what: str, runs: list[Run], **fields: str) -> str:
+    client = team.client("editor")
+    data = {"do": what, "run": [run.pk for run in runs], **fields}
+    return client.post(reverse("runs-bulk", args=[team.project.slug]), data, follow=True).content.decode()
+
+
+def test_bulk_actions_do_what_they_can_and_say_what_they_could_not(team: Team) -> None:
+    runs = [submit(team, "a"), submit(team, "b")]
+    actions.cancel(runs[0])
+    page = bulk(team, "cancel", runs)
+    assert "1 run cancelled." in page
+    assert "t be cancelled; it can be requeued or cloned." in page
+    assert {run.status for run in Run.objects.all()} == {Status.CANCELLED}
+
+
+def test_bulk_pausing_resuming_requeueing_and_tagging(team: Team) -> None:
+    runs = [submit(team, "a", tags=["x"]), submit(team, "b")]
+    for what, status in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled"), ("requeue", "queued")):
+        bulk(team, what, runs)
+        assert {run.status for run in Run.objects.all()} == {status}
+    bulk(team, "tag", runs, tag="night")
+    assert [run.tags for run in Run.objects.order_by("name")] == [["night", "x"], ["night"]]
+
+
+def test_bulk_deleting_asks_first(team: Team) -> None:
+    runs = [submit(team, "a")]
+    assert "Delete 1 run?" in bulk(team, "delete", runs)
+    assert not Run.objects.filter(deleted_at__isnull=False).exists()
+    bulk(team, "delete", runs, sure="yes")
+    assert Run.objects.filter(deleted_at__isnull=False).count() == 1
+
+
+def test_bulk_goes_back_to_where_it_came_from_and_nowhere_else(team: Team) -> None:
+    run, client = submit(team, "a"), team.client("editor")
+    address = reverse("runs-bulk", args=[team.project.slug])
+    data = {"do": "pause", "run": [run.pk], "back": "/p/code-models/runs/?q=a"}
+    assert client.post(address, data)["Location"] == "/p/code-models/runs/?q=a"
+    assert client.post(address, {**data, "back": "https://evil.example/"})["Location"] == "/p/code-models/runs/"
+    assert client.post(address, {**data, "do": "explode"}).status_code == 400

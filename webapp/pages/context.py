@@ -1,0 +1,109 @@
+"""What every page's frame shows: the current project, the nav with its counts, the slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from gpu_jobs import registry
+from webapp.accounts.models import Project, Role
+from webapp.accounts.roles import allows, projects_of
+from webapp.http import PROJECT_KEY
+from webapp.pages import queries
+
+
+@dataclass(frozen=True)
+class Item:
+    label: str
+    url: str
+    current: bool
+    count: int | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    title: str
+    entries: list[Item]
+
+
+class Chrome:
+    """Asked lazily by base.html, so that a fragment pays for nothing that it does not draw."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+
+    @cached_property
+    def projects(self) -> list[Project]:
+        return list(projects_of(self.request.user))
+
+    @cached_property
+    def project(self) -> Project | None:
+        """The project of this page, else the one visited last, else the only one."""
+        chosen = getattr(self.request, "project", None)
+        if chosen is not None:
+            return chosen  # type: ignore[no-any-return]
+        by_slug = {project.slug: project for project in self.projects}
+        return by_slug.get(self.request.session.get(PROJECT_KEY, "")) or (self.projects[0] if self.projects else None)
+
+    @property
+    def search_url(self) -> str:
+        return reverse("runs", args=[self.project.slug]) if self.project else ""
+
+    @property
+    def new_run_url(self) -> str:
+        """Where the key `n` leads; empty to those who may not queue runs."""
+        if self.project is None or not allows(self.request.user, self.project, Role.EDITOR):
+            return ""
+        return reverse("run-new", args=[self.project.slug])
+
+    @cached_property
+    def capacity(self) -> queries.Capacity:
+        return queries.capacity()
+
+    @property
+    def here(self) -> str:
+        """The label of the nav's current entry: the last crumb of pages that name none themselves."""
+        return next((item.label for group in self.nav for item in group.entries if item.current), "")
+
+    @cached_property
+    def nav(self) -> list[Group]:
+        groups = [Group("", self._project_items()), Group("Library", self._library()), Group("System", self._system())]
+        return [group for group in groups if group.entries]
+
+    def _project_items(self) -> list[Item]:
+        if self.project is None:
+            return [self._item("Projects", "projects")]
+        slug = self.project.slug
+        return [
+            self._item("Runs", "runs", slug, count=queries.run_count(self.project.pk), key="g r"),
+            self._item("Queue", "queue", count=queries.waiting_count(), key="g q"),
+            self._item("Members", "project-members", slug),
+        ]
+
+    def _library(self) -> list[Item]:
+        count = sum(len(registry.methods(family)) for family in registry.families())
+        return [self._item("Methods", "methods", count=count, key="g m")]
+
+    def _system(self) -> list[Item]:
+        return [
+            self._item("Workers", "workers", count=queries.living_workers().count(), key="g w"),
+            self._item("Access", "tokens"),
+        ]
+
+    def _item(self, label: str, name: str, *args: str, count: int | None = None, key: str = "") -> Item:
+        return Item(label, reverse(name, args=args), self._is_current(name), count, key)
+
+    def _is_current(self, name: str) -> bool:
+        """A page below another marks it too: run and run-new mark runs, method marks methods."""
+        match = self.request.resolver_match
+        here = match.url_name or "" if match else ""
+        return here == name or here.split("-")[0] == name.rstrip("s")
+
+
+def chrome(request: HttpRequest) -> dict[str, Any]:
+    return {"chrome": Chrome(request)}

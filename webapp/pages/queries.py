@@ -1,0 +1,87 @@
+"""Reads that the frame and the system pages put together from several apps."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from django.db.models import Prefetch, Q, QuerySet, Sum
+from django.utils import timezone
+
+from webapp.accounts.models import Role, User
+from webapp.accounts.roles import projects_of
+from webapp.runs.models import Attempt, Run, Worker
+from webapp.runs.queries import visible
+from webapp.runs.states import ACTIVE
+
+SILENT_S = 20  # a worker that sent no heartbeat for longer is silent
+
+
+class Capacity(NamedTuple):
+    busy: int
+    total: int
+
+    @property
+    def text(self) -> str:
+        return f"{self.busy} of {self.total} slots busy" if self.total else "no worker"
+
+    @property
+    def marks(self) -> list[bool]:
+        """One a slot, True when it is busy; a dozen at most."""
+        shown = min(self.total, 12)
+        busy = round(self.busy * shown / self.total) if self.total else 0
+        return [place < busy for place in range(shown)]
+
+
+def living_workers() -> QuerySet[Worker]:
+    heard_since = timezone.now() - timedelta(seconds=SILENT_S)
+    return Worker.objects.filter(stopped_at=None, heartbeat_at__gt=heard_since)
+
+
+def capacity() -> Capacity:
+    """Slots of living workers, and how many of them are taken."""
+    total = living_workers().aggregate(total=Sum("slots"))["total"] or 0
+    live = Run.objects.filter(status__in=ACTIVE, deleted_at=None)
+    busy = live.aggregate(total=Sum("gpus"))["total"] or 0
+    return Capacity(min(busy, total), total)
+
+
+def workers_with_attempts() -> QuerySet[Worker]:
+    """Workers that have not signed off, each with `live_attempts`: what it runs now."""
+    live = Attempt.objects.filter(ended_at=None).select_related("run__project").order_by("started_at")
+    return Worker.objects.filter(stopped_at=None).prefetch_related(
+        Prefetch("attempts", queryset=live, to_attr="live_attempts")
+    )
+
+
+def waiting_count() -> int:
+    return Run.objects.filter(status="queued", deleted_at=None).count()
+
+
+def run_count(project_id: int) -> int:
+    return Run.objects.filter(project_id=project_id, deleted_at=None).count()
+
+
+def readable_project_ids(user: User) -> set[int]:
+    return set(projects_of(user).values_list("id", flat=True))
+
+
+def editable_project_ids(user: User) -> set[int]:
+    """Projects in which this person may control runs."""
+    if user.is_superuser:
+        return readable_project_ids(user)
+    memberships = user.memberships.filter(role__in=(Role.EDITOR, Role.OWNER))
+    return set(memberships.values_list("project_id", flat=True))
+
+
+def live_attempts(queue: str) -> QuerySet[Attempt]:
+    """What runs now from this queue, the longest first."""
+    live = Attempt.objects.filter(ended_at=None, run__queue_id=queue, run__deleted_at=None)
+    return live.select_related("run__project").order_by("started_at")
+
+
+def runs_using(user: User, family: str, name: str) -> QuerySet[Run]:
+    """Readable runs whose spec names this method: under `method`, or under its family's own word, newest first."""
+    own_word = family.removesuffix("s")
+    named = Q(spec__method__name=name) | Q(**{f"spec__{own_word}__name": name})
+    return visible(user).filter(named).select_related("project").order_by("-id")

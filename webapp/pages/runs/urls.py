@@ -1,0 +1,28 @@
+"""The addresses below a project's runs."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path
+
+from webapp.pages.views import run, run_actions, run_figures, run_new, runs, runs_bulk
+
+urlpatterns: list[URLPattern] = [
+    path("", runs.runs, name="runs"),
+    path("bulk/", runs_bulk.runs_bulk, name="runs-bulk"),
+    path("new/", run_new.new, name="run-new"),
+    path("new/plan/", run_new.plan, name="run-plan"),
+    path("<int:run_id>/", run.charts, name="run"),
+    path("<int:run_id>/log/", run.log, name="run-log"),
+    path("<int:run_id>/config/", run.config, name="run-config"),
+    path("<int:run_id>/artifacts/", run.artifacts_, name="run-artifacts"),
+    path("<int:run_id>/attempts/", run.attempts, name="run-attempts"),
+    path("<int:run_id>/provenance/", run.provenance, name="run-provenance"),
+    path("<int:run_id>/head/", run.head, name="run-head"),
+    path("<int:run_id>/figures/<str:name>/", run_figures.figure, name="run-figure"),
+    path("<int:run_id>/edit/", run_actions.edit, name="run-edit"),
+    path("<int:run_id>/cancel/", run_actions.cancel, name="run-cancel"),
+    path("<int:run_id>/pause/", run_actions.pause, name="run-pause"),
+    path("<int:run_id>/resume/", run_actions.resume, name="run-resume"),
+    path("<int:run_id>/requeue/", run_actions.requeue, name="run-requeue"),
+    path("<int:run_id>/delete/", run_actions.delete, name="run-delete"),
+]

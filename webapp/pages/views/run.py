@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from webapp.accounts.models import Role
+from webapp.accounts.roles import allows
+from webapp.http import PageRequest, project_for, respond
+from webapp.metrics.queries import summaries
+from webapp.pages.runs import artifacts, describe, facts, notes, panels
+from webapp.runs.models import Artifact, Attempt, LogLine, Run
+from webapp.runs.states import FINAL, PAUSABLE, REQUEUEABLE, STOPPABLE, Status
+
+TABS = {
+    "charts": ("run", "Charts"),
+    "log": ("run-log", "Log"),
+    "config": ("run-config", "Config"),
+    "artifacts": ("run-artifacts", "Artifacts"),
+    "attempts": ("run-attempts", "Attempts"),
+    "provenance": ("run-provenance", "Provenance"),
+}
+LOG_PAGE = 1000
+LOG_GLANCE = 12
+
+
+def run_for(request: PageRequest, slug: str, run_id: int, needed: Role = Role.VIEWER) -> Run:
+    """The run at this address, if it is there and theirs to see; PermissionDenied when the role is too low."""
+    project = project_for(request, slug, needed)
+    runs = Run.objects.select_related("project", "baseline", "created_by", "cloned_from")
+    found = runs.filter(project=project, pk=run_id, deleted_at=None).first() if run_id < 2**63 else None
+    if found is None:
+        raise Http404(f"There is no run {run_id} in {project.name}; it may have been deleted.")
+    return found
+
+
+@require_safe
+@login_required
+def charts(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
+    run = run_for(request, slug, run_id)
+    ids = [run.pk, *([run.baseline_id] if run.baseline_id else [])]
+    found = summaries(ids)
+    first, groups = panels.panels_of(found[run.pk], found.get(run.baseline_id or 0, {}))
+    attempts = _attempts(run)
+    extra = {
+        "first": first,
+        "first_names": " ".join(panels.FIRST),
+        "group_order": " ".join(panels.GROUPS),
+        "groups": groups,
+        "metrics": found[run.pk],
+        "lines": _lines(run, LOG_GLANCE),
+    }
+    return _tab(request, run, "charts", attempts, extra)
+
+
+@require_safe
+@login_required
+def log(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
+    """The last lines; `?before=` those before a line."""
+    run = run_for(request, slug, run_id)
+    before = request.GET.get("before", "")
+    lines = _lines(run, LOG_PAGE, int(before) if before.isdecimal() and len(before) < 18 else None)
+    earlier = lines[0].pk if len(lines) == LOG_PAGE else None
+    return _tab(request, run, "log", _attempts(run), {"lines": lines, "earlier": earlier, "is_tail": not before})
+
+
+@require_safe
+@login_required
+def config(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
+    run = run_for(request, slug, run_id)
+    spec = describe.spec_in_order(run)
+    return _tab(
+        request, run, "config", _attempts(run), {"values": spec, "spec": json.dumps(spec, indent=2, ensure_ascii=False)}
+    )
+
+
+@require_safe
+@login_required
+def artifacts_(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
+    run = run_for(request, slug, run_id)
+    return _tab(request, run, "artifacts", _attempts(run), {"folders": artifacts.folders_of(run)})
+
+
+@require_safe
+@login_required
+def attempts(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
+    run = run_for(request, slug, run_id)
+    return _tab(request, run, "attempts", _attempts(run), {})
+
+
+@require_safe
+@login_required
+def provenance(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
+    run = run_for(request, slug, run_id)
+    sections = [("Provenance", run.provenance), ("Facts", run.facts), ("Result", run.result)]
+    return _tab(request, run, "provenance", _attempts(run), {"sections": [s for s in sections if s[1]]})
+
+
+@require_safe
+@login_required
+def head(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
+    """Name, state, actions, facts and notes: what the page asks for again while the run moves."""
+    run = run_for(request, slug, run_id)
+    return render(request, "parts/run_head_update.html", _context(request, run, "", _attempts(run)))
+
+
+def _tab(request: PageRequest, run: Run, tab: str, attempts: list[Attempt], extra: dict[str, Any]) -> HttpResponse:
+    context = {**_context(request, run, tab, attempts), **extra}
+    tab_template = f"parts/run_{tab}.html"
+    return respond(request, "pages/run.html", tab_template, {**context, "tab_template": tab_template})
+
+
+def _context(request: PageRequest, run: Run, tab: str, attempts: list[Attempt]) -> dict[str, Any]:
+    slug = run.project.slug
+    return {
+        "run": run,
+        "project": run.project,
+        "attempts": attempts,
+        "marks_json": json.dumps(panels.marks_of(attempts)),
+        "facts": facts.facts_of(run),
+        "notes": notes.notes_of(run, attempts),
+        "tabs": [_tab_link(run, key, tab, len(attempts)) for key in TABS],
+        "possible": possible(run) if allows(request.user, run.project, Role.EDITOR) else {},
+        "is_live": run.status not in FINAL,
+        "api": f"/api/v1/runs/{run.pk}",
+        "crumbs": [{"label": "Runs", "url": reverse("runs", args=[slug])}, {"label": run.name}],
+    }
+
+
+def _tab_link(run: Run, key: str, current: str, attempts: int) -> dict[str, Any]:
+    name, label = TABS[key]
+    count = attempts if key == "attempts" and attempts > 1 else None
+    return {
+        "label": label,
+        "url": reverse(name, args=[run.project.slug, run.pk]),
+        "current": key == current,
+        "count": count,
+    }
+
+
+def possible(run: Run) -> dict[str, bool]:
+    """Which buttons its state allows."""
+    external = run.kind == "external"
+    return {
+        "edit": True,
+        "delete": True,
+        "clone": not external,
+        "base": run.status == Status.SUCCEEDED and run.artifacts.filter(type=Artifact.Type.MODEL).exists(),
+        "pause": run.status in PAUSABLE and not external,
+        "cancel": run.status in STOPPABLE,
+        "resume": run.status == Status.PAUSED,
+        "requeue": run.status in REQUEUEABLE and not external,
+    }
+
+
+def _attempts(run: Run) -> list[Attempt]:
+    return list(run.attempts.prefetch_related("phases").order_by("number"))
+
+
+def _lines(run: Run, limit: int, before: int | None = None) -> list[LogLine]:
+    """The last `limit` lines, in order; those before the line `before` when given."""
+    lines = LogLine.objects.filter(run=run, **({"pk__lt": before} if before else {}))
+    return list(reversed(lines.order_by("-id")[:limit]))

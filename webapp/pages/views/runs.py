@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.views.decorators.http import require_safe
+
+from webapp.accounts.models import Project, Role
+from webapp.accounts.roles import allows
+from webapp.http import PageRequest, is_fragment, project_for, respond
+from webapp.pages.runs import table as tables
+from webapp.pages.runs.columns import COLUMNS, SHORT, usual
+from webapp.runs.states import Status
+
+COLUMNS_KEY = "columns"  # in the session: per project, the columns chosen last
+
+
+@require_safe
+@login_required
+def runs(request: PageRequest, slug: str) -> HttpResponse:
+    """The table of a project's runs; to htmx the table alone, which asks again while something moves."""
+    project = project_for(request, slug)
+    query = tables.Query.of(request.GET)
+    query = replace(query, columns=_columns(request, project, query))
+    context = {
+        "project": project,
+        "table": tables.table(project, query),
+        "query": query,
+        "may_edit": allows(request.user, project, Role.EDITOR),
+        "crumbs": [{"label": "Runs"}],
+    }
+    if not is_fragment(request):
+        context |= _controls(project, query)
+    return respond(request, "pages/runs.html", "parts/run_table.html", context)
+
+
+def _columns(request: PageRequest, project: Project, query: tables.Query) -> tuple[str, ...]:
+    """Those of the address, which are remembered; else the remembered ones; else the usual ones."""
+    asked = tuple(request.GET.getlist("column")) or query.columns
+    remembered = request.session.get(COLUMNS_KEY, {})
+    if asked and remembered.get(project.slug) != list(asked):
+        known = {*COLUMNS, *tables.metric_names(project)}
+        asked = tuple(name for name in asked if name in known)
+        request.session[COLUMNS_KEY] = {**remembered, project.slug: list(asked)}
+    return asked or tuple(remembered.get(project.slug, ())) or tuple(usual(tables.key_metrics(project)))
+
+
+def _controls(project: Project, query: tables.Query) -> dict[str, object]:
+    """What the filter and the column menu offer; the table alone, which is asked for often, does without."""
+    labels = {name: item.label for name, item in COLUMNS.items()}
+    labels |= {name: SHORT.get(name, name) for name in tables.metric_names(project)}
+    return {
+        "statuses": ["active", *Status.values, "ended"],
+        "kinds": tables.kinds_of(project),
+        "tags": tables.tags_of(project),
+        "choices": [(name, label, name in query.columns) for name, label in labels.items()],
+    }
