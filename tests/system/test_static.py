@@ -1,0 +1,21 @@
+"""Production's static files, as `collectstatic` leaves them."""
+
+import re
+import subprocess
+import sys
+
+from tests.system.test_settings import PRODUCTION, ROOT
+
+
+def test_modules_import_each_other_by_hashed_names_that_exist(tmp_path):
+    environment = {"PATH": "/usr/bin:/bin", **PRODUCTION, "HONE_STATIC_ROOT": str(tmp_path), "HONE_HOME": str(tmp_path)}
+    command = [sys.executable, "manage.py", "collectstatic", "--noinput", "-v", "0"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=120)
+    hashed = [path for path in (tmp_path / "js").glob("*.js") if re.search(r"\.[0-9a-f]{12}\.js$", path.name)]
+    assert hashed
+    imports = [(path, name) for path in hashed for name in re.findall(r'from\s*"(\./[^"]+)"', path.read_text())]
+    assert imports
+    for path, name in imports:
+        assert re.search(r"\.[0-9a-f]{12}\.js$", name), f"{path.name} imports {name}"
+        assert (path.parent / name).exists()
+    assert next(tmp_path.glob("plotly.min.*.js.gz")).stat().st_size < 2_000_000
