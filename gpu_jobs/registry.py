@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    schema["title"], schema["description"], _ = _docstring(sys.modules[model.__module__])
+    schema["title"], schema["description"], _ = docstring(sys.modules[model.__module__])
 
 
 DESCRIBED = ConfigDict(json_schema_extra=_describe)  # a JSON schema named and described by its file's docstring
@@ -64,7 +64,8 @@ class Kind:
     run: Callable[[Any, Context], Iterator[Event]]
 
 
-def _modules(package: ModuleType) -> Iterator[ModuleType]:
+def modules(package: ModuleType) -> Iterator[ModuleType]:
+    """The files and folders of a package, imported, by name."""
     for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
         yield importlib.import_module(f"{package.__name__}.{found.name}")
 
@@ -73,7 +74,7 @@ def _name(module: ModuleType) -> str:
     return module.__name__.rpartition(".")[2]
 
 
-def _docstring(module: ModuleType) -> tuple[str, str, str]:
+def docstring(module: ModuleType) -> tuple[str, str, str]:
     """(title, summary, doc) of a docstring that begins with `Title: summary.`"""
     first, _, rest = inspect.cleandoc(module.__doc__ or "").partition("\n")
     title, colon, summary = first.partition(": ")
@@ -87,12 +88,12 @@ def _method(family: str, module: ModuleType) -> Method:
     knobs: type[Knobs] = module.Knobs
     if knobs.model_fields["name"].annotation.__args__ != (name,):  # type: ignore[union-attr]
         raise MethodError(f"{module.__name__}: Knobs.name must be Literal[{name!r}], as the file is called")
-    title, summary, doc = _docstring(module)
+    title, summary, doc = docstring(module)
     return Method(name, family, title, summary, doc, getattr(module, "PAPER", None), knobs, module)
 
 
 def _kind(module: ModuleType) -> Kind:
-    title, summary, doc = _docstring(module)
+    title, summary, doc = docstring(module)
     return Kind(_name(module), title, summary, doc, module.Spec, module.run)
 
 
@@ -100,13 +101,13 @@ def _kind(module: ModuleType) -> Kind:
 def kinds() -> dict[str, Kind]:
     """Every kind of job by its name."""
     package = importlib.import_module("gpu_jobs.kinds")
-    return {_name(module): _kind(module) for module in _modules(package)}
+    return {_name(module): _kind(module) for module in modules(package)}
 
 
 @functools.cache
 def families() -> list[str]:
     """The folders of `methods/`."""
-    return [_name(package) for package in _modules(gpu_jobs.methods)]
+    return [_name(package) for package in modules(gpu_jobs.methods)]
 
 
 @functools.cache
@@ -115,7 +116,7 @@ def methods(family: str) -> dict[str, Method]:
     if family not in families():
         raise MethodError(f"no family {family!r}: there are {', '.join(families())}")
     package = importlib.import_module(f"gpu_jobs.methods.{family}")
-    return {_name(module): _method(family, module) for module in _modules(package)}
+    return {_name(module): _method(family, module) for module in modules(package)}
 
 
 def method_of(knobs: Knobs) -> Method:

@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "webapp.accounts",
     "webapp.runs",
     "webapp.metrics",
+    "webapp.sweeps",
     "webapp.charts",
     "webapp.api",
     "webapp.pages",
