@@ -65,8 +65,9 @@ def test_a_paused_run_goes_on_where_it_was(worker, submit):
 
 
 def test_a_run_whose_process_is_killed_is_lost_and_goes_on_from_its_checkpoint(worker, submit):
-    undisturbed = wait_for_status(submit(steps=60, checkpoint_every=20, seed=7), "succeeded")
-    run = wait_for_step(submit(steps=60, checkpoint_every=20, seed=7), 25)
+    spec = {**LONG, "steps": 400, "checkpoint_every": 20, "seed": 7}  # long enough not to end before it is killed
+    undisturbed = wait_for_status(submit(**spec), "succeeded")
+    run = wait_for_step(submit(**spec), 25)
     os.kill(training_process(worker), signal.SIGKILL)
     wait_for_status(run, "succeeded")
     assert [attempt.status for attempt in run.attempts.all()] == ["lost", "succeeded"]
