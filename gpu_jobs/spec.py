@@ -108,6 +108,12 @@ class Training(JobSpec):
     checkpoint_every: int = knob(
         500, "Steps between checkpoints; 0: only when stopped.", "Evaluation", ge=0, le=100_000_000
     )
+    checkpoint_at_end: bool = knob(
+        False,
+        "Keep a checkpoint of the last step, too: another run can then go on from it.",
+        "Evaluation",
+        advanced=True,
+    )
     seed: int = knob(0, "The same seed gives the same run.", "Optimization", ge=0, lt=2**32)
     precision: Literal["auto", "fp32", "bf16"] = knob(
         "auto", "auto: bf16 where the GPU has it, else fp32. Weights that are trained stay fp32.", "Hardware"

@@ -152,6 +152,9 @@ def load_model(folder: Path, model: nn.Module) -> None:
         different = sorted(saved.keys() ^ wanted.keys())
         raise ModelError(f"{folder.name} is of another model or method (it differs in {different[0]}): start anew")
     for name, value in wanted.items():
+        if saved[name].shape != value.shape:  # copy_ would refuse most of them, and stretch the others in silence
+            shapes = f"{name} is {tuple(saved[name].shape)} there and {tuple(value.shape)} here"
+            raise ModelError(f"{folder.name} is of another model or method ({shapes}): start anew")
         with torch.no_grad():
             value.copy_(_like(saved[name], value))
 

@@ -65,7 +65,7 @@ def _steps(job: Job, telemetry: Telemetry, monitor: Monitor) -> Generator[Event,
             yield from _readings(job, telemetry, monitor, everything=True)
             if _is_due(done, spec.eval_every) and not is_last:
                 yield from _evaluate(job)
-            if _is_due(done, spec.checkpoint_every) and not is_last:
+            if _is_kept(spec, done):
                 yield _checkpoint(job)
             telemetry.restart()
     return False
@@ -133,6 +133,11 @@ def _divergence(job: Job, reading: Reading) -> str:
 
 def _is_due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
+
+
+def _is_kept(spec: Training, done: int) -> bool:
+    """Whether a checkpoint is written after this step. The end needs none, unless another run is to go on from it."""
+    return spec.checkpoint_at_end if done == spec.steps else _is_due(done, spec.checkpoint_every)
 
 
 def _evaluate(job: Job) -> Generator[Event, None, dict[str, float]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from gpu_jobs.engine import checkpoint
 from gpu_jobs.events import Checkpoint, Failed, Started
@@ -103,6 +104,14 @@ def test_only_the_latest_two_are_kept(base: Outcome, bench: Bench) -> None:
     assert [folder.name for folder in checkpoint.folders(run.work_dir)] == ["step-4", "step-6"]
 
 
+def test_the_last_step_is_kept_when_another_run_is_to_go_on_from_it(bench: Bench) -> None:
+    run = bench.run({"checkpoint_every": 0, "checkpoint_at_end": True})
+    assert [event.step for event in run.of(Checkpoint)] == [8]
+    again = bench.run({"checkpoint_at_end": True}, resume_from=run.work_dir / "checkpoints/step-8")
+    assert same(again.weights(), run.weights())
+    assert again.last.values["quality"] == run.last.values["quality"]
+
+
 def test_a_checkpoint_is_safetensors_and_json_only(base: Outcome) -> None:
     folder = base.work_dir / "checkpoints/step-6"
     assert {path.name for path in folder.iterdir()} == {
@@ -144,6 +153,35 @@ def test_a_checkpoint_of_another_method_is_refused(bench: Bench, base: Outcome) 
     last = bench.run(changes, resume_from=base.work_dir / "checkpoints/step-6").last
     assert isinstance(last, Failed)
     assert "another model or method" in last.message
+
+
+@pytest.mark.parametrize("rank", [1, 4])
+def test_a_checkpoint_of_another_rank_is_refused(bench: Bench, rank: int) -> None:
+    """One row would be stretched over the others without a word."""
+    changes = {"kind": "finetune", "method": {**LORA, "rank": rank}}
+    folder = bench.run(changes).work_dir / "checkpoints/step-6"
+    last = bench.run({**changes, "method": {**LORA, "rank": 2}}, resume_from=folder).last
+    assert isinstance(last, Failed)
+    assert "(2, 16) here" in last.message
+
+
+def test_going_on_under_another_spec_keeps_the_state_and_takes_its_knobs(bench: Bench, base: Outcome) -> None:
+    """What AdamW then does to the first weight is that of its equation with the new knobs and the old moments."""
+    folder = base.work_dir / "checkpoints/step-6"
+    knobs = {"name": "adamw", "lr": 0.02, "weight_decay": 0.3, "beta1": 0.5, "beta2": 0.7, "eps": 1e-6}
+    changes = {"steps": 7, "optimizer": knobs, "schedule": {"name": "constant"}, "checkpoint_at_end": True}
+    run = bench.run(changes, resume_from=folder)
+    assert run.series("train/lr") == {7: 0.02}
+    weights = run.weights("checkpoints/step-7/model.safetensors")
+    old, moments = load_file(folder / "optimizer.safetensors"), run.weights("checkpoints/step-7/optimizer.safetensors")
+    for name, before in load_file(folder / "model.safetensors").items():
+        gradient = (moments[f"{name}|exp_avg"] - 0.5 * old[f"{name}|exp_avg"]) / 0.5
+        second = 0.7 * old[f"{name}|exp_avg_sq"] + 0.3 * gradient**2
+        assert torch.allclose(moments[f"{name}|exp_avg_sq"], second, rtol=1e-3, atol=1e-12)
+        assert moments[f"{name}|step"].item() == 7
+        mean, root = moments[f"{name}|exp_avg"] / (1 - 0.5**7), (second / (1 - 0.7**7)).sqrt()
+        decayed = before * (1 - 0.02 * (0.3 if before.ndim >= 2 else 0))
+        assert torch.allclose(weights[name], decayed - 0.02 * mean / (root + 1e-6), rtol=1e-4, atol=1e-5)
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(bench: Bench, tmp_path: Path) -> None:
