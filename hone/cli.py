@@ -7,14 +7,41 @@ import importlib.util
 import os
 import sys
 
+from hone.commands import options, runs, sweep
+from hone.errors import HoneError
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="hone", description="Hone on this machine.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("worker", add_help=False, help="run a worker here; takes the options of `python -m workers`")
-    arguments, options = parser.parse_known_args()
-    if arguments.command == "worker":
-        run_worker(options)
+GROUPS = (runs, sweep)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = _parser()
+    parsed, rest = parser.parse_known_args(arguments)
+    if parsed.command == "worker":
+        run_worker(rest)
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        sys.exit(options.execute(parsed))
+    except HoneError as error:
+        sys.exit(f"hone: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `hone runs list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hone",
+        description="Hone from the command line.",
+        epilog="HONE_URL names the server, HONE_TOKEN a token; without them it is the Hone on this machine.",
+    )
+    groups = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    groups.add_parser("worker", add_help=False, help="run a worker here; takes the options of `python -m workers`")
+    for group in GROUPS:
+        group.add(groups)
+    return parser
 
 
 def run_worker(options: list[str]) -> None:
