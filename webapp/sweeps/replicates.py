@@ -12,11 +12,11 @@ def wanted(seeds: Seeds, samples: Mapping[int, Sequence[float]], sign: float) ->
     """Tuning seeds of each trial, from the first objective's values that its finished ones have given so far.
 
     Without racing all get `tune`. With racing all begin with `racing_from`; of those not yet shown to be worse than the
-    best, the ones with the fewest seeds get one more, so that the field goes on seed by seed; the others keep what they
-    have. Never fewer than a trial has, nor more than `tune`. `sign` times a value is what is minimised.
+    best, the ones with the fewest seeds get one more, up to `tune`, so that the field goes on seed by seed; the others
+    keep what they have. Never fewer than a trial has. `sign` times a value is what is minimised.
     """
     if not seeds.racing:
-        return dict.fromkeys(samples, seeds.tune)
+        return {trial: max(len(values), seeds.tune) for trial, values in samples.items()}
     start = min(seeds.racing_from, seeds.tune)
     turned = {trial: [sign * value for value in values] for trial, values in samples.items()}
     racing = statistics.contenders(turned, seeds.confidence)
