@@ -30,6 +30,7 @@ from workers.heartbeat import Heartbeat
 from workers.listener import Listener
 from workers.main import Options
 from workers.slots import Slots
+from workers.sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
 
@@ -89,17 +90,19 @@ def _leave_logging_alone(**_: Any) -> None:
 
 @contextmanager
 def _alive(slots: Slots) -> Iterator[None]:
-    """Heartbeats, ticks and open ears, until the last run has ended."""
+    """Heartbeats, ticks, sweeps and open ears, until the last run has ended."""
     over = threading.Event()
-    heartbeat, ticker = Heartbeat(slots, over), Ticker(over)
-    for thread in (heartbeat, ticker, Listener(slots, heartbeat, over)):
+    heartbeat, ticker, sweeper = Heartbeat(slots, over), Ticker(over), Sweeper(over)
+    slots.on_end = sweeper.wake
+    for thread in (heartbeat, ticker, sweeper, Listener(slots, heartbeat, over)):
         thread.start()
     try:
         yield
     finally:
         over.set()
         heartbeat.beat_now()
-        for thread in (heartbeat, ticker):
+        sweeper.wake()
+        for thread in (heartbeat, ticker, sweeper):
             thread.join(5)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from uuid import UUID
@@ -29,8 +29,9 @@ class Slots:
     """
 
     def __init__(self, worker: Worker, found: Sequence[Device], pool: ThreadPoolExecutor) -> None:
-        """`pool` stores files for all attempts."""
+        """`pool` stores files for all attempts. `on_end` is called whenever an attempt is over."""
         self.worker = worker
+        self.on_end: Callable[[], None] = lambda: None
         self.supervisors: dict[UUID, Supervisor] = {}
         self._devices, self._pool = list(found), pool
         self._threads = ThreadPoolExecutor(2 * len(found), "supervisor")
@@ -66,6 +67,7 @@ class Slots:
             with self._changed:
                 del self.supervisors[supervisor.attempt.pk]
                 self._changed.notify_all()
+            self.on_end()
 
     def _claim(self) -> Supervisor | None:
         with self._changed:

@@ -22,6 +22,7 @@ ROWS = st.lists(
             "priority": st.integers(-1, 1),
             "rank": st.none() | st.integers(1, 3),
             "kind": st.sampled_from(["pretrain", "pretrain", "external"]),
+            "share": st.sampled_from(["", "", "sweep:1", "sweep:2"]),
         }
     ),
     max_size=14,
@@ -29,7 +30,10 @@ ROWS = st.lists(
 
 
 def defined_order(runs: list[Run], queue: str) -> list[int]:
-    """priority DESC, rank ASC NULLS LAST, turn ASC, id ASC; turn = active runs of the project + place within it."""
+    """priority DESC, rank ASC NULLS LAST, turn ASC, id ASC; turn = active runs of the project + place within it.
+
+    The place within a project goes by share turns: active runs of the share + place within it.
+    """
 
     def by_hand(run: Run) -> tuple:
         return (-run.priority, run.rank is None, run.rank or 0)
@@ -37,9 +41,15 @@ def defined_order(runs: list[Run], queue: str) -> list[int]:
     waiting = [run for run in runs if run.status == Status.QUEUED and run.queue_id == queue]
     turns = {}
     for project in {run.project_id for run in waiting}:
-        active = [r for r in runs if r.project_id == project and r.status in ACTIVE and r.kind != "external"]
-        line = sorted((r for r in waiting if r.project_id == project), key=lambda run: (*by_hand(run), run.pk))
-        turns |= {run.pk: len(active) + place for place, run in enumerate(line, 1)}
+        mine = [r for r in runs if r.project_id == project]
+        active = [r for r in mine if r.status in ACTIVE and r.kind != "external"]
+        place = {}
+        for share in {run.share for run in mine}:
+            busy = sum(run.share == share for run in active)
+            line = sorted((r for r in mine if r in waiting and r.share == share), key=lambda r: (*by_hand(r), r.pk))
+            place |= {run.pk: busy + number for number, run in enumerate(line, 1)}
+        line = sorted((r for r in mine if r in waiting), key=lambda run: (*by_hand(run), place[run.pk], run.pk))
+        turns |= {run.pk: len(active) + number for number, run in enumerate(line, 1)}
     return [run.pk for run in sorted(waiting, key=lambda run: (*by_hand(run), turns[run.pk], run.pk))]
 
 

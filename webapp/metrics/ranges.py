@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from webapp.metrics.chunks import binary_cursor
-from webapp.metrics.points import Points, between
+from webapp.metrics.points import Points, between, join
 
 INT64 = np.iinfo(np.int64)
 
@@ -59,6 +60,16 @@ def count(series_id: int, within: Range) -> int:
     return int(row[0]) if row else 0
 
 
+def whole(series_ids: Sequence[int]) -> dict[int, Points]:
+    """All points of each series, in order of steps."""
+    parts: dict[int, list[Points]] = defaultdict(list)
+    with binary_cursor() as cursor:
+        cursor.execute(_WHOLE, [list(series_ids)])
+        for series_id, *columns in cursor:
+            parts[series_id].append(Points.unpack(*columns))
+    return {series_id: join(chunks) for series_id, chunks in parts.items()}
+
+
 def blocks(series_id: int, chunks: int = 32) -> Iterator[Points]:
     """All points in order of steps, a chunk at a time, reading so many at once.
 
@@ -93,6 +104,8 @@ _READ = f"""
     FROM (SELECT *, {_COVERED} AS covered, {_COVERED} AND %(small)s AND envelope IS NOT NULL AS in_small
           FROM metric_chunks WHERE {_OVERLAPS}) AS chunk
     ORDER BY first_step"""  # noqa: S608 - our own text
+_WHOLE = """
+    SELECT series_id, steps, "values", times FROM metric_chunks WHERE series_id = ANY(%s) ORDER BY series_id, first_step"""
 _BLOCK = """
     SELECT steps, "values", times FROM metric_chunks
     WHERE series_id = %(series)s AND last_step >= %(following)s AND first_step >= coalesce(

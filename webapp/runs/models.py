@@ -65,6 +65,9 @@ class Run(models.Model):
     queue = models.ForeignKey(Queue, models.PROTECT, to_field="name", db_column="queue", related_name="runs")
     priority = models.IntegerField(default=0)  # higher first
     rank = models.IntegerField(null=True)  # set by reordering by hand: ranked runs come first within a priority
+    share = models.CharField(
+        max_length=40, default="", db_default="", blank=True
+    )  # runs of one share take turns with others
     gpus = models.IntegerField(default=1)  # slots it takes on one worker
     max_attempts = models.IntegerField(default=3)
     losses = models.IntegerField(default=0)  # attempts lost since a person last queued it; pauses don't count
@@ -103,7 +106,8 @@ class QueuePlace(models.Model):
 
     run = models.OneToOneField(Run, models.DO_NOTHING, primary_key=True, related_name="place")
     queue = models.CharField(max_length=60)
-    turn = models.BigIntegerField()  # runs of the same project that go before it: active ones, then better queued ones
+    turn = models.BigIntegerField()  # runs of the same project that go before it: active ones, then better queued ones;
+    # within a project the shares take turns likewise (migration `shares`)
     position = models.BigIntegerField()  # 1 is claimed next
 
     class Meta:

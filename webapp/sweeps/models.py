@@ -65,6 +65,7 @@ class Trial(models.Model):
     forecasts = models.JSONField(default=list)  # what stoppers foretold: [{"step", "mean", "low", "high", "chance"}]
     parent = models.ForeignKey("self", models.SET_NULL, null=True, related_name="children")  # PBT: copied from
     generation = models.IntegerField(default=0)  # PBT
+    steps = models.BigIntegerField(null=True)  # PBT: where its training ends; else the spec's
     seeds = models.IntegerField(default=1)  # tuning seeds that it is to have by now (racing gives more)
     priority = models.IntegerField(default=0)  # added to the sweep's
     created_at = models.DateTimeField(db_default=Now())

@@ -32,10 +32,12 @@ def submit(
     queue: str = "default",
     baseline: Run | int | None = None,
     cloned_from: Run | None = None,
+    share: str = "",
 ) -> Run:
     """A queued run and a ticket for it. Raises Invalid with every broken rule; then nothing is written.
 
-    The row holds the spec as validated, defaults filled in, so that it means the same when defaults change.
+    The row holds the spec as validated, defaults filled in, so that it means the same when defaults change. `share`:
+    runs of one share (a sweep) take turns with the project's other runs.
     """
     parsed = _parsed(spec)
     with transaction.atomic():
@@ -46,9 +48,8 @@ def submit(
         columns["baseline"] = fields.baseline(errors, baseline, project)
         if errors:
             raise Invalid(errors)
-        run = Run(
-            project=project, kind=checked["kind"], spec=checked, created_by=user, cloned_from=cloned_from, **columns
-        )
+        columns |= {"created_by": user, "cloned_from": cloned_from, "share": share}
+        run = Run(project=project, kind=checked["kind"], spec=checked, **columns)
         run.gpus, run.steps = checked.get("gpus") or 1, checked.get("steps")
         _insert(run, inputs)
         tickets.send_on_commit(run.queue_id)

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0001_initial"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),
-        ("runs", "0002_queue_places"),
+        ("runs", "0003_shares"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -255,6 +255,7 @@ class Migration(migrations.Migration):
                 ("spared", models.BooleanField(default=False)),
                 ("forecasts", models.JSONField(default=list)),
                 ("generation", models.IntegerField(default=0)),
+                ("steps", models.BigIntegerField(null=True)),
                 ("seeds", models.IntegerField(default=1)),
                 ("priority", models.IntegerField(default=0)),
                 ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
