@@ -1,5 +1,6 @@
 // Figures that the server composes (webapp/charts): <div class="plot" data-figure="URL">. Each is fetched when scrolled to,
-// drawn in the colours of the theme, drawn again when the theme changes, and read again on the event `hone:refresh`.
+// drawn in the colours of the theme, drawn again when the theme changes, and read again on the event `hone:refresh`. What a
+// figure says of itself (`layout.meta.caption`) is written into its panel's [data-caption].
 
 import { plotly } from "./plotly.js";
 import { CONFIG, onThemeChange, resolve } from "./figure.js";
@@ -31,6 +32,8 @@ async function paint(element) {
   const Plotly = await plotly();
   const empty = !figure?.data?.length;
   element.closest("[data-hide-when-empty]")?.classList.toggle("is-empty", empty);
+  const caption = element.closest(".panel")?.querySelector("[data-caption]");
+  if (caption && figure?.layout?.meta) caption.textContent = figure.layout.meta.caption ?? "";
   if (!empty) await Plotly.react(element, resolve(figure.data), resolve(figure.layout), CONFIG);
 }
 

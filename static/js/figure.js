@@ -19,10 +19,15 @@ export function colour(name, alpha = 1) {
 // A copy of a figure with every variable replaced by its value in the present theme.
 export function resolve(value) {
   if (typeof value === "string") return resolveText(value);
-  if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map(resolve);
+  if (Array.isArray(value)) return isNumbers(value) ? value : value.map(resolve);
   if (value && typeof value === "object")
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolve(item)]));
   return value;
+}
+
+// Long lists of numbers are left as they are; a stop of a colour scale, [0.5, "--accent"], is not one.
+function isNumbers(list) {
+  return typeof list[0] === "number" && typeof list[1] !== "string";
 }
 
 function resolveText(text) {

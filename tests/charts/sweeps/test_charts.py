@@ -1,0 +1,59 @@
+"""What every chart of a sweep keeps to: tests over all files of the folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.charts.figures import validated
+from tests.charts.sweeps.scene import definition, make_sweep
+from webapp.accounts.errors import Invalid
+from webapp.charts.sweeps import charts, charts_of, figure_of, options_of
+
+NAMES = ["best_so_far", "parallel"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_chart_says_what_it_answers(name: str) -> None:
+    chart = charts()[name]
+    assert chart.title
+    assert chart.question.endswith("?")
+    assert len(chart.question) <= 70
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_sweep_gives_a_sentence_whatever_is_chosen(name: str) -> None:
+    sweep = make_sweep(objective=[{"metric": "eval/loss"}, {"metric": "eval/accuracy", "goal": "maximize"}])
+    for chosen in _each(sweep, name):
+        figure = validated(figure_of(name, sweep, chosen))
+        assert figure.layout.annotations[0].text.endswith(".")
+
+
+@pytest.mark.django_db
+def test_a_chart_that_is_not_there_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        figure_of("pie", make_sweep(), {})
+
+
+@pytest.mark.django_db
+def test_an_unknown_option_or_value_is_named_with_those_there_are() -> None:
+    sweep = make_sweep()
+    with pytest.raises(Invalid) as caught:
+        figure_of("best_so_far", sweep, {"x": "money", "y": "1"})
+    assert caught.value.errors == [
+        {"loc": ["x"], "msg": "x must be one of trial, gpu_hours, flops, hours, not 'money'."},
+        {"loc": ["y"], "msg": "The chart best_so_far has no option 'y'; it has: x."},
+    ]
+
+
+def test_charts_that_a_definition_can_not_have_are_left_out() -> None:
+    single = definition(search={"space": {"optimizer.lr": {"low": 0.1, "high": 1}}})
+    assert "parallel" not in [chart.name for chart in charts_of(single)]
+    assert "parallel" in [chart.name for chart in charts_of(definition())]
+
+
+def _each(sweep: Any, name: str) -> list[dict[str, str]]:
+    """Every choice of every option, one at a time."""
+    return [{}, *({one.name: choice.value} for one in options_of(name, sweep) for choice in one.choices)]

@@ -1,0 +1,65 @@
+"""What the charts of sweeps share in their looks: the empty figure, the caption, the rim, the words for states."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from webapp.charts import theme
+from webapp.charts.theme import Json
+from webapp.metrics.points import Float64
+from webapp.sweeps.definition import Definition, sign
+
+DOT = {"size": 5, "color": "--ink-3/0.55"}
+HOLLOW = {"size": 6, "symbol": "circle-open", "color": "--ink-3"}
+CROSS = {"size": 6, "symbol": "x-thin", "color": "--bad", "line": {"width": 1.4, "color": "--bad"}}
+BEYOND = {"size": 6, "symbol": "triangle-up-open", "color": "--ink-3"}
+SCALE = [[0, "--accent"], [0.35, "--series-7"], [1, "--rule"]]  # from the best to the worst
+FAR = 3.0  # what is worse than the upper quartile by so many times its distance to the best is drawn at the rim
+
+
+def empty(sentence: str) -> Json:
+    """A figure that says why there is nothing to see. It has a trace, or a page would hide it."""
+    note = theme.label(sentence, 0.5, 0.5, xref="paper", yref="paper", xanchor="center", font={"size": 12})
+    hidden = {"visible": False}
+    axes = {"xaxis": hidden, "yaxis": hidden}
+    trace = {"type": "scatter", "x": [], "y": [], "hoverinfo": "skip"}
+    return {"data": [trace], "layout": theme.layout("", annotations=[note], meta={"caption": ""}, **axes)}
+
+
+def caption(*parts: str) -> Json:
+    """For `layout.meta`; a page shows it as text, so no markup is escaped."""
+    return {"caption": " · ".join(part for part in parts if part)}
+
+
+def few_of(shown: int, count: int, noun: str = "trials") -> str:
+    return f"{shown:,} of {count:,} {noun} drawn" if shown < count else ""
+
+
+def goal(definition: Definition, objective: int) -> float:
+    """1 where less of that objective is better, -1 where more is."""
+    return sign(definition.objective[objective])
+
+
+def limit(values: Float64, turned: float) -> float:
+    """The worst value that is drawn where it lies; `values` are finite and at least one, `turned` as in `goal`."""
+    worse = turned * values
+    best, quartile, worst = np.quantile(worse, [0, 0.75, 1])
+    return float(turned * min(worst, quartile + FAR * (quartile - best)))
+
+
+def rim(values: Float64, turned: float) -> tuple[float, list[float]]:
+    """Where on the value's axis failed and far trials stand, and that axis' range. Good is never beyond an end."""
+    best, worst = float((turned * values).min() * turned), limit(values, turned)
+    span = abs(worst - best) or abs(best) or 1.0
+    return worst + turned * 0.07 * span, sorted([best - turned * 0.06 * span, worst + turned * 0.12 * span])
+
+
+def dots(name: str, x: NDArray[Any], y: NDArray[Any], told: list[list[Any]], marker: Json, hover: str) -> Json:
+    """Points that are trials. `told[i]`: the trial's number, then whatever `hover` names."""
+    return {
+        "type": "scatter", "mode": "markers", "name": name, "x": theme.numbers(x), "y": theme.numbers(y),
+        "marker": marker, "customdata": told, "hovertemplate": f"{hover}<extra></extra>", "meta": {"points": "trials"},
+    }  # fmt: skip

@@ -1,0 +1,212 @@
+"""Parallel coordinates: every trial a line through its knobs to its value.
+
+Drawn as plain lines, because Plotly's own parallel coordinates make functions out of text, which the pages' policy
+forbids. A knob that is inactive at a point stands at "off", below its axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from webapp.charts import theme
+from webapp.charts.sweeps import look, trials
+from webapp.charts.sweeps.options import Option, objectives
+from webapp.charts.sweeps.trials import Trials
+from webapp.charts.theme import Json
+from webapp.metrics.points import Float64
+from webapp.sweeps.definition import Choices, Definition, Range, Space
+from webapp.sweeps.models import Sweep
+from webapp.sweeps.queries import definition
+
+PLACE = 20
+TITLE = "Parallel coordinates"
+QUESTION = "What do the good trials have in common?"
+MOST_LINES = 400
+OFF = -0.16  # the height of "off"; the axes reach from 0 to 1
+SHADES = [
+    ("best tenth", 0.1, "--accent/0.95", 1.8),
+    ("better half", 0.5, "--series-7/0.45", 1.1),
+    ("others", 1.0, "--ink-3/0.22", 1),
+]
+
+
+class Axis(NamedTuple):
+    """`ticks`: what is written at which height."""
+
+    title: str
+    ticks: list[tuple[float, str]]
+
+
+class Parallel(NamedTuple):
+    """`heights` (trials, axes): where each line crosses each axis. The value's axis is last, its best end up.
+
+    `shares` (trials,): the share of all trials that are better.
+    """
+
+    axes: list[Axis]
+    heights: Float64
+    told: list[list[str]]
+    numbers: list[int]
+    shares: Float64
+    count: int  # type: ignore[assignment]  # shadows tuple.count
+
+
+def applies(definition: Definition) -> bool:
+    return len(definition.search.space) > 1
+
+
+def options(sweep: Sweep) -> list[Option]:
+    return objectives(definition(sweep))
+
+
+def data(sweep: Sweep, objective: str = "0") -> Parallel:
+    checked, place = definition(sweep), int(objective)
+    return of(
+        trials.read(sweep), checked.search.space, checked.objective[place].metric, look.goal(checked, place), place
+    )
+
+
+def of(found: Trials, space: Space, metric: str, goal: float, objective: int = 0) -> Parallel:
+    found = found.take(found.has_succeeded)
+    y = found.values[:, objective]
+    order = np.argsort(goal * y, kind="stable")
+    shares = np.empty(len(y))
+    shares[order] = np.arange(len(y)) / max(len(y), 1)
+    shown = trials.thinned(len(y), MOST_LINES, order[: MOST_LINES // 10])
+    columns = [
+        _column(path, dimension, [point.get(path, _Off) for point in found.params]) for path, dimension in space.items()
+    ]
+    columns.append(_value_column(metric, y, goal))
+    heights = np.array([column[1] for column in columns], np.float64).reshape(len(columns), len(y)).T
+    told = [[column[2][place] for column in columns] for place in shown]
+    return Parallel(
+        [column[0] for column in columns], heights[shown], told, found.numbers[shown].tolist(), shares[shown], len(y)
+    )
+
+
+class _Off:
+    """In place of the value of a knob that is not active."""
+
+
+_Column = tuple[Axis, list[float], list[str]]  # the axis; each trial's height; its words
+
+
+def _column(path: str, dimension: Range | Choices, values: Sequence[Any]) -> _Column:
+    words = ["off" if value is _Off else _written(value) for value in values]
+    off = [(OFF, "off")] if _Off in values else []
+    if isinstance(dimension, Choices):
+        names = list(dict.fromkeys([*map(_written, dimension.choices), *(word for word in words if word != "off")]))
+        places = {name: place / max(len(names) - 1, 1) for place, name in enumerate(names)} | {"off": OFF}
+        axis = Axis(path, [*off, *((places[name], name) for name in names)])
+        return axis, [OFF if value is _Off else places[word] for value, word in zip(values, words, strict=True)], words
+    numbers = np.array([math.nan if value is _Off else value for value in values], np.float64)
+    low, high = np.nanmin([dimension.low, *numbers]), np.nanmax([dimension.high, *numbers])
+    axis = Axis(path, [*off, *_ticks(float(low), float(high), dimension.log)])
+    heights = _placed(numbers, float(low), float(high), dimension.log)
+    return axis, np.where(np.isnan(heights), OFF, heights).tolist(), words
+
+
+def _value_column(metric: str, y: Float64, goal: float) -> _Column:
+    """Far values are drawn at its lower end."""
+    if not len(y):
+        return Axis(metric, []), [], []
+    best, worst = float((goal * y).min() * goal), look.limit(y, goal)
+    heights = np.clip(_placed(y, worst, best, False), 0, 1)
+    return (
+        Axis(metric, [(0, _written(worst)), (1, _written(best))]),
+        heights.tolist(),
+        [_written(v) for v in y.tolist()],
+    )
+
+
+def _placed(values: Float64, low: float, high: float, log: bool) -> Float64:
+    """0 at `low`, 1 at `high`; in the middle where they are the same."""
+    if low == high:
+        return np.where(np.isnan(values), np.nan, 0.5)
+    if log:
+        values, low, high = np.log(values), math.log(low), math.log(high)
+    return np.asarray((values - low) / (high - low), np.float64)
+
+
+def _ticks(low: float, high: float, log: bool) -> list[tuple[float, str]]:
+    """Both ends; between them, where there is room, the powers of ten on a log axis, else the middle."""
+    if low == high:
+        return [(0.5, _written(low))]
+    inner = (
+        [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+        if log
+        else [(low + high) / 2]
+    )
+    placed = [
+        (float(height), _written(value))
+        for height, value in zip(_placed(np.array(inner), low, high, log), inner, strict=True)
+    ]
+    return [(0.0, _written(low)), *(tick for tick in placed if 0.1 < tick[0] < 0.9), (1.0, _written(high))]
+
+
+def _written(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def figure(data: Parallel) -> Json:
+    if not data.numbers:
+        return look.empty("No trial has succeeded yet.")
+    last = len(data.axes) - 1
+    return {
+        "data": [*_lines(data), _points(data)],
+        "layout": theme.layout(
+            "",
+            hovermode="closest",
+            showlegend=True,
+            margin={"l": 40, "r": 64, "t": 26, "b": 34},
+            xaxis={
+                "tickvals": list(range(last + 1)), "ticktext": [theme.plain(axis.title) for axis in data.axes],
+                "range": [-0.15, last + 0.25], "ticks": "", "showline": False, "fixedrange": True,
+            },
+            yaxis={"visible": False, "range": [OFF - 0.08, 1.08], "fixedrange": True},
+            shapes=[theme.vertical(place, "--rule", "solid") for place in range(last + 1)],
+            annotations=list(_tick_labels(data.axes)),
+            meta=look.caption(look.few_of(len(data.numbers), data.count)),
+        ),
+    }  # fmt: skip
+
+
+def _lines(data: Parallel) -> Iterator[Json]:
+    """A trace for each shade, worst first, its lines apart by gaps."""
+    x = [*range(len(data.axes)), None]
+    floor = [0.0, *(shade[1] for shade in SHADES)]
+    for place in reversed(range(len(SHADES))):
+        name, below, colour, width = SHADES[place]
+        chosen = np.flatnonzero((data.shares >= floor[place]) & (data.shares < below))
+        lines = [[*line, None] for line in data.heights[chosen].tolist()]
+        yield {
+            "type": "scatter", "mode": "lines", "name": name, "line": {"color": colour, "width": width},
+            "x": x * len(lines), "y": [height for line in lines for height in line], "hoverinfo": "skip",
+            "legendrank": place,
+        }  # fmt: skip
+
+
+def _points(data: Parallel) -> Json:
+    """Where the best tenth cross an axis there is something to hover."""
+    chosen = np.flatnonzero(data.shares < SHADES[0][1])
+    axes = len(data.axes)
+    told = [
+        [data.numbers[i], theme.plain(data.axes[k].title), theme.plain(data.told[i][k])]
+        for i in chosen
+        for k in range(axes)
+    ]
+    x, marker = np.tile(np.arange(axes), len(chosen)), {"size": 5, "color": "--accent"}
+    hover = "trial %{customdata[0]}: %{customdata[1]} = %{customdata[2]}"
+    return look.dots("best tenth", x, data.heights[chosen].ravel(), told, marker, hover) | {"showlegend": False}
+
+
+def _tick_labels(axes: Sequence[Axis]) -> Iterator[Json]:
+    for place, axis in enumerate(axes):
+        for height, text in axis.ticks:
+            yield theme.label(
+                text, place, height, xshift=5, font={"size": 9.5, "color": "--ink-2"}, bgcolor="--surface/0.7"
+            )
