@@ -48,12 +48,12 @@ def main() -> None:
 
 
 @contextmanager
-def installation() -> Iterator[Path]:
-    """Servers, tables and one warm worker with one slot. Yields the worker's log."""
+def installation(slots: int = 1) -> Iterator[Path]:
+    """Servers, tables and one warm worker. Yields the worker's log."""
     with tempfile.TemporaryDirectory(prefix="hone-bench-") as home:
         for name in ("DATABASE_URL", "REDIS_URL"):
             os.environ.pop(name, None)
-        os.environ |= {"HONE_HOME": home, "HONE_SLOTS": "1", "DJANGO_SETTINGS_MODULE": "webapp.settings"}
+        os.environ |= {"HONE_HOME": home, "HONE_SLOTS": str(slots), "DJANGO_SETTINGS_MODULE": "webapp.settings"}
         from webapp.system.embedded import Servers
 
         with Servers(Path(home)).running():

@@ -105,7 +105,8 @@ _READ = f"""
           FROM metric_chunks WHERE {_OVERLAPS}) AS chunk
     ORDER BY first_step"""  # noqa: S608 - our own text
 _WHOLE = """
-    SELECT series_id, steps, "values", times FROM metric_chunks WHERE series_id = ANY(%s) ORDER BY series_id, first_step"""
+    SELECT series_id, steps, "values", times FROM metric_chunks
+    WHERE series_id = ANY(%s) ORDER BY series_id, first_step"""
 _BLOCK = """
     SELECT steps, "values", times FROM metric_chunks
     WHERE series_id = %(series)s AND last_step >= %(following)s AND first_step >= coalesce(

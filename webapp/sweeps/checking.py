@@ -20,7 +20,7 @@ EXTERNAL = "A sweep queues training runs; points of kind external come from outs
 
 
 def checked(definition: Mapping[str, Any], user: User | None = None, project: Project | None = None) -> Definition:
-    """The parsed definition. Raises Invalid with every broken rule; with `project`, also what its runs could not read."""
+    """The parsed definition. Raises Invalid with every broken rule; with `project`, also for what its runs can't read."""
     parsed = _parsed(definition)
     errors = [*_own(parsed), *_space(parsed)]
     if not errors:

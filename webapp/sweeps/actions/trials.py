@@ -1,4 +1,4 @@
-"""What people do to single trials: add a point, cancel, resume what was stopped early, put first, try failed ones again."""
+"""What people do to single trials: add a point, cancel, resume, put first, try failed ones again."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ def prioritise(trial: Trial, user: User | None, priority: int) -> Trial:
     """Its runs go before (or after) the sweep's others. Raises Invalid."""
     sweep = locked(trial.sweep)
     if sweep.priority + priority not in PRIORITIES:
-        msg = f"The sweep's priority {sweep.priority} plus {priority} must lie between {PRIORITIES[0]} and {PRIORITIES[-1]}."
+        rule = f"must lie between {PRIORITIES[0]} and {PRIORITIES[-1]}"
+        msg = f"The sweep's priority {sweep.priority} plus {priority} {rule}."
         raise Invalid.field("priority", msg)
     Trial.objects.filter(pk=trial.pk).update(priority=priority)
     trial.refresh_from_db()
