@@ -1,0 +1,37 @@
+"""Fronts of several objectives, through Optuna's own algorithms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def front(losses: Sequence[Sequence[float]]) -> list[bool]:
+    """Which of these points (n, objectives; less is better) no other one dominates. Equal points are all in it."""
+    if not len(losses):
+        return []
+    from optuna.study._multi_objective import _is_pareto_front
+
+    points = np.asarray(losses, float)
+    unique, inverse = np.unique(points, axis=0, return_inverse=True)
+    mask: NDArray[np.bool_] = _is_pareto_front(unique, assume_unique_lexsorted=True)
+    return [bool(found) for found in mask[inverse.reshape(-1)]]
+
+
+def hypervolume(losses: Sequence[Sequence[float]], reference: Sequence[float]) -> float:
+    """The volume that the points dominate below the reference point; points beyond it add nothing."""
+    limit = np.asarray(reference, float)
+    points = np.asarray(losses, float).reshape(-1, len(limit))
+    points = points[(points < limit).all(axis=1)]
+    if not len(points):
+        return 0.0
+    from optuna._hypervolume import compute_hypervolume
+
+    return float(compute_hypervolume(points, limit))
+
+
+def hypervolumes(losses: Sequence[Sequence[float]], reference: Sequence[float]) -> list[float]:
+    """After each point, in the order given."""
+    return [hypervolume(losses[: count + 1], reference) for count in range(len(losses))]
