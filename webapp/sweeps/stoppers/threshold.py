@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -19,9 +20,10 @@ class Knobs(Base):
 
 def decide(knobs: Knobs, trial: Curve, others: Sequence[Curve], sign: float = 1.0) -> Decision | None:
     """`sign` turns the knob's value, which is given as measured."""
-    if not len(trial.steps) or trial.steps[-1] < knobs.step or trial.judged_step >= knobs.step:
+    reached = int(trial.steps[-1]) if len(trial.steps) else 0
+    if not trial.judged_step < knobs.step <= reached or knobs.step >= trial.last_step:
         return None
     value = at_step(trial, knobs.step)
-    if value is None or value <= sign * knobs.value:
+    if value is None or (math.isfinite(value) and value <= sign * knobs.value):
         return Decision(False, knobs.step)
-    return Decision(True, knobs.step, f"{sign * value:.4g} at step {knobs.step} is past the threshold {knobs.value:g}")
+    return Decision(True, knobs.step, f"{sign * value:.4g} at step {knobs.step} is past the threshold {knobs.value:g}.")
