@@ -69,6 +69,8 @@ def _path(loc: Sequence[str | int], spec: Mapping[str, Any]) -> list[str | int]:
     for step in loc:
         if isinstance(value, Mapping) and step not in value and step in [value.get(choice) for choice in CHOICES]:
             continue
+        if isinstance(value, str) and step == value:  # a choice told by its name alone: {"stopper": "asha"}
+            continue
         path.append(step)
         value = _inside(value, step)
     return path

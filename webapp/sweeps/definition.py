@@ -17,12 +17,22 @@ else:
     Sampler = registry.union("search.samplers")
     Stopper = registry.union("stoppers")
 
-Plain: TypeAlias = str | int | float | bool | None
+
+def _plain(value: Any) -> Any:
+    if value is not None and not isinstance(value, str | int | float):
+        raise ValueError("must be text, a number, true, false or null")
+    return value
+
+
+if TYPE_CHECKING:
+    Plain: TypeAlias = str | int | float | bool | None
+else:
+    Plain = Annotated[str | int | float | bool | None, BeforeValidator(_plain)]
 TEST_SEEDS_FROM = 10_000  # tuning seeds lie below
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Range(Part):
@@ -50,7 +60,19 @@ class Choices(Part):
     when: dict[str, list[Plain]] | None = Field(None, description="Only where these paths have one of these values.")
 
 
-Dimension: TypeAlias = Range | Choices
+def _shaped(value: Any) -> Any:
+    """One of the two by its fields, so that what is wrong is told at its place within one of them, not in both."""
+    if isinstance(value, Part):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError('must be {"low": .., "high": ..} or {"choices": [..]}')
+    return (Choices if "choices" in value else Range).model_validate(value)
+
+
+if TYPE_CHECKING:
+    Dimension: TypeAlias = Range | Choices
+else:
+    Dimension = Annotated[Range | Choices, BeforeValidator(_shaped, json_schema_input_type=Range | Choices)]
 Space: TypeAlias = dict[str, Dimension]
 
 
@@ -108,7 +130,8 @@ class Budget(Part):
 
 
 def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, Mapping) else value
+    """A single one is checked here, where what is wrong with it has no place in a list."""
+    return [Objective.model_validate(value)] if isinstance(value, Mapping) else value
 
 
 class Definition(Part):
