@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from webapp.sweeps import registry
 from webapp.sweeps.definition import Objective, Search
+from webapp.sweeps.errors import Exhausted
+from webapp.sweeps.search.outcomes import outcomes, recalled
+from webapp.sweeps.search.problem import MOST_LISTED, Problem
 from webapp.sweeps.states import TrialStatus
+
+TRIES = 20  # of a model's proposals; then random points, so that a question always ends
 
 
 class Observation(NamedTuple):
@@ -29,6 +39,71 @@ class Point(NamedTuple):
     steps: int | None = None
 
 
-def ask(search: Search, objectives: Sequence[Objective], history: Sequence[Observation], count: int = 1) -> list[Point]:
-    """Up to `count` points, which meet the constraints. Raises Exhausted when there is none, ever."""
-    raise NotImplementedError
+def ask(
+    search: Search,
+    objectives: Sequence[Objective],
+    history: Sequence[Observation],
+    count: int = 1,
+    spec: Mapping[str, Any] | None = None,
+) -> list[Point]:
+    """Up to `count` points, which meet the constraints. Raises Exhausted when there is none, ever.
+
+    Nothing is remembered between calls: the same search and history give the same points. Each point counts as running
+    for the next, so two questions for one point give what one question for two gives. A point is never proposed twice,
+    whatever became of it: the same point with the same seeds gives the same run. `spec` is the base spec: its schema
+    tells which knobs are whole numbers (knobs.whole has the rule without it).
+    """
+    module = registry.entry_of(search.sampler).module
+    if propose := getattr(module, "propose", None):
+        found: list[Point] = propose(search.sampler, search, objectives, history, count)
+        return found
+    points: list[Point] = []
+    seen = list(history)
+    number = max((one.number for one in history), default=0)
+    while len(points) < count:
+        params = _next(module, search, objectives, seen, spec)
+        if params is None:
+            break
+        points.append(Point(params))
+        seen.append(Observation(number + len(points), params, TrialStatus.QUEUED))
+    if not points:
+        raise Exhausted(_exhausted(search, len(history), spec))
+    return points
+
+
+def _next(
+    module: ModuleType,
+    search: Search,
+    objectives: Sequence[Objective],
+    seen: Sequence[Observation],
+    spec: Mapping[str, Any] | None,
+) -> dict[str, Any] | None:
+    """The first candidate that meets the constraints and is new. The seed advances with the number of trials."""
+    seed = int(np.random.SeedSequence([search.seed, len(seen)]).generate_state(1)[0])
+    problem = Problem(search, len(objectives), spec, seed)
+    tried = {frozenset(one.params.items()) for one in seen}
+    for params in _candidates(module, problem, objectives, seen):
+        if frozenset(params.items()) not in tried and problem.allows(params):
+            return params
+    return None
+
+
+def _candidates(
+    module: ModuleType, problem: Problem, objectives: Sequence[Objective], seen: Sequence[Observation]
+) -> Iterator[dict[str, Any]]:
+    if candidates := getattr(module, "candidates", None):
+        found: Iterator[dict[str, Any]] = candidates(problem.search.sampler, problem, len(seen))
+        return found
+    from webapp.sweeps.search.study import asked
+
+    told = recalled(outcomes(objectives, seen), module.REMEMBERS, module.KEEPS_BEST) if module.REMEMBERS != 0 else []
+    sampler = module.build(problem.search.sampler, problem, told)
+    return itertools.chain(itertools.islice(asked(sampler, problem, told), TRIES), problem.leftovers())
+
+
+def _exhausted(search: Search, tried: int, spec: Mapping[str, Any] | None) -> str:
+    if search.sampler.name == "grid":
+        return f"The grid is done: all its points are tried ({tried} trials)."
+    if Problem(search, 1, spec, 0).size <= MOST_LISTED:
+        return f"Every point of the space is tried ({tried} trials): widen it to go on."
+    return "No new point that meets the constraints was found: widen the space or the constraints."

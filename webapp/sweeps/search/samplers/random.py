@@ -5,6 +5,7 @@ The baseline that every other sampler has to beat (Bergstra and Bengio 2012). Th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from webapp.sweeps.registry import Knobs as Base
@@ -12,16 +13,19 @@ from webapp.sweeps.registry import Knobs as Base
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-    from webapp.sweeps.definition import Search
+    from webapp.sweeps.search.outcomes import Outcome
+    from webapp.sweeps.search.problem import Problem
 
 PAPER = "https://www.jmlr.org/papers/v13/bergstra12a.html"
+REMEMBERS = 0
+KEEPS_BEST = 0
 
 
 class Knobs(Base):
     name: Literal["random"]
 
 
-def build(knobs: Knobs, search: Search) -> BaseSampler:
+def build(knobs: Knobs, problem: Problem, told: Sequence[Outcome]) -> BaseSampler:
     from optuna.samplers import RandomSampler
 
-    return RandomSampler(seed=search.seed)
+    return RandomSampler(seed=problem.seed)
