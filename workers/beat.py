@@ -1,4 +1,8 @@
-"""The scheduler: periodic tasks from the database, and the dispatcher's tick. Survives a database that is away."""
+"""The scheduler: schedules of runs and sweeps, and the dispatcher's tick. Survives a database that is away.
+
+It is Celery's, so that any other periodic task in django-celery-beat's tables is sent as usual. The rows of Hone's own
+schedules are left out of that: they are fired here, by their own times (docs/decisions/0007-schedules.md).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,8 @@ from celery.utils.log import get_logger
 from django.db import connection
 from django_celery_beat.schedulers import DatabaseScheduler
 
-from workers import dispatch
+from webapp.sweeps.scheduling.periodic import TASK
+from workers import dispatch, schedules
 from workers.database import AWAY
 
 logger = get_logger(__name__)
@@ -45,4 +50,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         if not self._is_read:
             self.setup_schedule()
             self._is_read = True
-        return float(super().tick(*args, **kwargs))
+        return min(float(super().tick(*args, **kwargs)), schedules.fire_due())
+
+    def enabled_models_qs(self) -> Any:
+        return super().enabled_models_qs().exclude(task=TASK)
