@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.api.world import ROLES, World, post
+from tests.api.world import ROLES, Form, World, post
 from tests.runs import scene
+from tests.sweeps import scene as sweeps
 from webapp.api.api import api
 
 Expected = tuple[int, int, int, int, int]  # owner, editor, viewer, stranger, anonymous
@@ -51,6 +53,18 @@ def of_run(suffix: str, name: str = "run") -> Callable[[World], str]:
     return lambda world: f"/runs/{getattr(world, name).pk}{suffix}"
 
 
+def of_sweep(suffix: str, name: str = "sweep") -> Callable[[World], str]:
+    return lambda world: f"/sweeps/{getattr(world, name).pk}{suffix}"
+
+
+WANDB = """
+method: random
+metric: {name: eval/loss, goal: minimize}
+parameters:
+  optimizer.lr: {distribution: log_uniform_values, min: 0.0001, max: 0.01}
+"""
+IMPORT = Form(format="wandb", project="alpha", spec=json.dumps(scene.SPEC), file=WANDB.encode())
+SWEEP = {"project": "alpha", **sweeps.definition()}
 POINTS = {"series": {"loss": {"step": [3], "value": [2.0]}}}
 ROUTES = [
     route("list_projects", "GET", "/projects", people(200)),
@@ -87,6 +101,30 @@ ROUTES = [
     route("follow_run", "GET", of_run("/events"), members(200)),
     route("list_artifacts", "GET", of_run("/artifacts"), members(200)),
     route("download_artifact", "GET", of_run("/artifacts/model/config.json", "trained"), members(200)),
+    route("list_sweeps", "GET", "/sweeps?project=alpha", members(200)),
+    route("create_sweep", "POST", "/sweeps", editors(201), SWEEP),
+    route("get_sweep", "GET", of_sweep(""), members(200)),
+    route("edit_sweep", "PATCH", of_sweep(""), editors(200), {"concurrency": 3}),
+    route("delete_sweep", "DELETE", of_sweep(""), editors(204)),
+    route("pause_sweep", "POST", of_sweep("/pause"), editors(200)),
+    route("resume_sweep", "POST", of_sweep("/resume", "paused_sweep"), editors(200)),
+    route("stop_sweep", "POST", of_sweep("/stop"), editors(200)),
+    route("extend_sweep", "POST", of_sweep("/extend"), editors(200), {"trials": 2}),
+    route("requeue_failed_trials", "POST", of_sweep("/requeue-failed"), editors(200)),
+    route("list_sweep_events", "GET", of_sweep("/events"), members(200)),
+    route("list_trials", "GET", of_sweep("/trials"), members(200)),
+    route("add_trial", "POST", of_sweep("/trials"), editors(201), {"params": {"optimizer.lr": 1e-3, "batch_size": 8}}),
+    route("get_trial", "GET", of_sweep("/trials/1"), members(200)),
+    route("cancel_trial", "POST", of_sweep("/trials/1/cancel"), editors(200)),
+    route("resume_trial", "POST", lambda w: f"/sweeps/{w.cancelled_trial.sweep_id}/trials/1/resume", editors(200)),
+    route("prioritise_trial", "POST", of_sweep("/trials/1/prioritise"), editors(200), {"priority": 5}),
+    route("compare_trials", "GET", of_sweep("/compare?a=1&b=2"), members(200)),
+    route("import_sweep", "POST", "/sweeps/import", editors(201), IMPORT),
+    route("export_sweep", "GET", of_sweep("/export?format=csv"), members(200)),
+    route("plan_sweep", "POST", "/sweeps/plan", members(200), SWEEP),
+    route("suggest_space", "POST", "/sweeps/suggestions", people(200), scene.SPEC),
+    route("list_samplers", "GET", "/samplers", people(200)),
+    route("list_stoppers", "GET", "/stoppers", people(200)),
     route("list_kinds", "GET", "/kinds", people(200)),
     route("list_methods", "GET", "/methods", people(200)),
     route("get_method", "GET", "/methods/adapters/lora", people(200)),

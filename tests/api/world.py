@@ -7,14 +7,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from tests.runs import scene
+from tests.sweeps import scene as sweeps
 from webapp.accounts import actions as accounts
 from webapp.accounts.models import ApiToken, Project, Role, User
 from webapp.metrics import actions as metrics
 from webapp.runs import actions, blobs
 from webapp.runs.models import Run, Upload, Worker
+from webapp.sweeps import actions as sweep_actions
+from webapp.sweeps.models import Sweep, Trial
 
 ROLES = ("owner", "editor", "viewer", "stranger", "anonymous")
 
@@ -81,6 +85,20 @@ class World:
     def worker(self) -> Worker:
         return scene.worker()
 
+    @cached_property
+    def sweep(self) -> Sweep:
+        """Running, with two trials whose runs wait."""
+        return sweeps.advanced(sweeps.create(project=self.project, user=self.owner))
+
+    @cached_property
+    def paused_sweep(self) -> Sweep:
+        return sweep_actions.pause(sweeps.create(project=self.project, user=self.owner), self.owner)
+
+    @cached_property
+    def cancelled_trial(self) -> Trial:
+        trial: Trial = self.sweep.trials.get(number=1)
+        return sweep_actions.cancel_trial(trial, self.owner)
+
     def token_of(self, name: str) -> ApiToken:
         return accounts.create_token(getattr(self, name), "a token")[0]
 
@@ -101,7 +119,17 @@ def bearer(token: str) -> Client:
 
 
 def post(client: Client, path: str, body: Any, method: str = "POST") -> Any:
+    if isinstance(body, Form):
+        return client.post(f"/api/v1{path}", {name: _part(value) for name, value in body.items()})
     return client.generic(method, f"/api/v1{path}", _json(body), content_type="application/json")
+
+
+class Form(dict[str, Any]):
+    """A body to be sent as multipart/form-data; bytes are a file."""
+
+
+def _part(value: Any) -> Any:
+    return SimpleUploadedFile("file", value) if isinstance(value, bytes) else value
 
 
 def _json(body: Any) -> bytes:
@@ -110,4 +138,4 @@ def _json(body: Any) -> bytes:
     return body if isinstance(body, bytes) else json.dumps(body).encode()
 
 
-__all__ = ["ROLES", "World", "bearer", "blobs", "post"]
+__all__ = ["ROLES", "Form", "World", "bearer", "blobs", "post"]

@@ -7,8 +7,11 @@ from webapp.accounts.roles import allows, projects_of
 from webapp.api.errors import Forbidden, NotFound
 from webapp.runs.models import Run
 from webapp.runs.queries import visible
+from webapp.sweeps.models import Sweep, Trial
+from webapp.sweeps.queries import visible as visible_sweeps
 
 LARGEST_ID = 2**63 - 1
+LARGEST_NUMBER = 2**31 - 1  # of a trial in its sweep
 
 
 def project_or_404(user: User, slug: str, needed: Role = Role.VIEWER) -> Project:
@@ -27,6 +30,25 @@ def run_or_404(user: User, run_id: int, needed: Role = Role.VIEWER) -> Run:
         raise NotFound(f"There is no run {run_id}.")
     require(user, run.project, needed)
     return run
+
+
+def sweep_or_404(user: User, sweep_id: int, needed: Role = Role.VIEWER) -> Sweep:
+    """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
+    sweep = visible_sweeps(user).filter(pk=sweep_id).first() if 0 < sweep_id <= LARGEST_ID else None
+    if sweep is None:
+        raise NotFound(f"There is no sweep {sweep_id}.")
+    require(user, sweep.project, needed)
+    return sweep
+
+
+def trial_or_404(user: User, sweep_id: int, number: int, needed: Role = Role.VIEWER) -> Trial:
+    """A sweep's trial by its number, its `sweep` loaded. Raises as sweep_or_404 does."""
+    sweep = sweep_or_404(user, sweep_id, needed)
+    trial = Trial.objects.filter(sweep=sweep, number=number).first() if 0 < number <= LARGEST_NUMBER else None
+    if trial is None:
+        raise NotFound(f"Sweep {sweep_id} has no trial {number}.")
+    trial.sweep = sweep
+    return trial
 
 
 def require(user: User, project: Project, needed: Role) -> None:

@@ -25,7 +25,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
-TAKE_FILES = ("/uploads", "/runs/new/")  # of the API, and the form of a new run
+TAKE_FILES = ("/uploads", "/sweeps/import", "/runs/new/")  # of the API, and the form of a new run
 FORM_FRAME_BYTES = 1 << 20  # what a form may add around its file
 
 

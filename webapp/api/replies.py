@@ -14,6 +14,7 @@ from webapp.accounts import errors as accounts
 from webapp.api.errors import ApiError, BadRequest, Conflict, Invalid, NotFound, TooLarge
 from webapp.metrics import errors as metrics
 from webapp.runs import errors as runs
+from webapp.sweeps import errors as sweeps
 
 
 def install(api: NinjaAPI) -> None:
@@ -42,6 +43,7 @@ def install(api: NinjaAPI) -> None:
         accounts.LastOwner: lambda request, error: reply(request, _conflict(error.errors)),
         metrics.Invalid: lambda request, error: reply(request, Invalid(error.errors)),
         runs.WrongState: lambda request, error: reply(request, Conflict(str(error))),
+        sweeps.WrongState: lambda request, error: reply(request, Conflict(str(error))),
         runs.TooLarge: lambda request, error: reply(request, TooLarge(str(error))),
         runs.BlobMissing: lambda request, error: reply(request, NotFound(str(error))),
         MultiPartParserError: lambda request, error: reply(request, BadRequest(f"The form can't be read: {error}.")),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from webapp.api.schemas.common import Input, Number, Output
 from webapp.sweeps.definition import Budget, Objective, Search, Seeds, Stopper
@@ -40,19 +40,16 @@ SWEEP_EXAMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _ref(*names: str, more: Any = ()) -> WithJsonSchema:
-    """The schema of a part of a definition, which webapp.sweeps.checking checks with sentences of its own."""
-    shapes = [{"$ref": f"#/components/schemas/{name}"} for name in names]
-    return WithJsonSchema({"anyOf": [*shapes, *more]} if more or len(shapes) > 1 else shapes[0])
+def _told_as(shape: Any) -> BeforeValidator:
+    """Describes a part of a definition without checking it: webapp.sweeps.checking does, with sentences of its own."""
+    return BeforeValidator(lambda value: value, json_schema_input_type=shape)
 
 
-NULL = {"type": "null"}
-ObjectiveList = {"type": "array", "items": {"$ref": "#/components/schemas/Objective"}, "minItems": 1, "maxItems": 3}
-SearchInput = Annotated[dict[str, Any], _ref("Search")]
-ObjectiveInput = Annotated[dict[str, Any] | list[Any], _ref("Objective", more=[ObjectiveList])]
-StopperInput = Annotated[dict[str, Any] | str | None, _ref("Stopper", more=[{"type": "string"}, NULL])]
-SeedsInput = Annotated[dict[str, Any] | int, _ref("Seeds", more=[{"type": "integer", "minimum": 1}])]
-BudgetInput = Annotated[dict[str, Any], _ref("Budget")]
+SearchInput = Annotated[dict[str, Any], _told_as(Search)]
+ObjectiveInput = Annotated[dict[str, Any] | list[Any], _told_as(Objective | list[Objective])]
+StopperInput = Annotated[dict[str, Any] | str | None, _told_as(Stopper | str | None)]
+SeedsInput = Annotated[dict[str, Any] | int, _told_as(Seeds | int)]
+BudgetInput = Annotated[dict[str, Any], _told_as(Budget)]
 
 
 class DefinitionInput(Input):
@@ -78,6 +75,12 @@ class SweepInput(DefinitionInput):
     tags: list[str] = Field([], description="Up to 60 characters each.")
     priority: int = Field(0, description="Of its runs; higher goes first.")
     queue: str = "default"
+
+
+class PlanInput(SweepInput):
+    """The body of POST /sweeps; the project may be left out, and then what its runs could read is not looked at."""
+
+    project: str = Field("", description="The project's slug.")
 
 
 class SearchChanges(Input):
@@ -173,6 +176,8 @@ class SweepSummary(Output):
     counts: dict[str, int] = Field(
         description="Trials by status, and `total`.", examples=[{"running": 2, "succeeded": 7, "total": 9}]
     )
+    best: BestOutput | None
+    spent: SpentOutput
     objective: list[Objective]
     trials: int = Field(description="That it is to have.")
     tags: list[str]
@@ -189,8 +194,6 @@ class SweepSummary(Output):
 
 
 class SweepOutput(SweepSummary):
-    best: BestOutput | None
-    spent: SpentOutput
     forecast: ForecastOutput
     spec: dict[str, Any]
     search: Search
@@ -249,6 +252,16 @@ class EntryOutput(Output):
 class EntryList(Output):
     items: list[EntryOutput]
     next: str | None = None
+
+
+class ImportInput(Input):
+    format: Literal["optuna", "wandb"] = Field(description="Of the file.")
+    project: str = Field(description="The project's slug.")
+    name: str = Field("", description="The study's when empty.")
+    study: str = Field("", description="Which one, where the Optuna storage holds several.")
+    spec: str = Field("", description="The base spec, as JSON: neither tool knows it.")
+    changes: str = Field("", description="Fields of POST /sweeps that are to be different, as JSON.")
+    review: bool = Field(False, description="Create nothing; answer what would be.")
 
 
 class ImportReview(Output):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -11,7 +11,7 @@ from webapp.api.schemas.common import Input, Number, Output
 from webapp.api.schemas.sweeps import IntervalOutput
 from webapp.runs.states import Status
 from webapp.sweeps.models import Trial
-from webapp.sweeps.states import Role, TrialStatus
+from webapp.sweeps.states import TrialStatus
 
 
 class PointInput(Input):
@@ -32,7 +32,7 @@ class SeedOutput(Output):
     """One run of the trial."""
 
     seed: int
-    role: Role
+    role: Literal["tune", "test"]
     run: int
     status: Status = Field(description="The run's.")
     values: list[Number | None] | None = Field(description="One per objective, once the run is over.")
