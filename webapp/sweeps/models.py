@@ -133,7 +133,8 @@ class Schedule(models.Model):
     enabled = models.BooleanField(default=True)
     notice = models.TextField(default="", blank=True)  # why it was stopped by itself
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
-    task = models.OneToOneField("django_celery_beat.PeriodicTask", models.SET_NULL, null=True, related_name="schedule")
+    # No way back: `schedule` is a property of PeriodicTask, which a reverse name would break for every other task.
+    task = models.OneToOneField("django_celery_beat.PeriodicTask", models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
     deleted_at = models.DateTimeField(null=True)
 

@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
                     models.OneToOneField(
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="schedule",
+                        related_name="+",
                         to="django_celery_beat.periodictask",
                     ),
                 ),
