@@ -76,7 +76,7 @@ def test_hours_and_costs_are_those_when_the_trial_was_over() -> None:
     for number in (1, 2, 3):
         trial = make_trial(sweep, number, [4.0 - number])
         make_run(trial, values=[4.0 - number], began=100 * (number - 1), ended=100 * number, gpus=2,
-                 result={"flops": {"total": 1000}})  # fmt: skip
+                 steps=10, facts={"flops": {"total": 1000}})  # fmt: skip
     make_trial(sweep, 4, None, TrialStatus.RUNNING, ended_at=None)
     assert best_so_far.data(sweep, x="trial").x.tolist() == [1, 2, 3, 4]
     np.testing.assert_allclose(best_so_far.data(sweep, x="hours").x, np.array([100, 200, 300, math.nan]) / 3600)

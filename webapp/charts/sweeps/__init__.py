@@ -73,10 +73,12 @@ def _chart(module: ModuleType) -> Chart:
 
 
 def _errors(name: str, offered: list[Option], options: Mapping[str, str]) -> Iterator[FieldError]:
-    known = {option.name: [choice.value for choice in option.choices] for option in offered}
+    known = {option.name: option for option in offered}
     for key, value in options.items():
         if key not in known:
             words = ", ".join(known) or "none"
             yield {"loc": [key], "msg": f"The chart {name} has no option {key!r}; it has: {words}."}
-        elif value not in known[key]:
-            yield {"loc": [key], "msg": f"{key} must be one of {', '.join(known[key])}, not {value!r}."}
+        elif known[key].is_open and not value.isdecimal():
+            yield {"loc": [key], "msg": f"{key} must be a whole number, not {value!r}."}
+        elif not known[key].is_open and value not in (values := [choice.value for choice in known[key].choices]):
+            yield {"loc": [key], "msg": f"{key} must be one of {', '.join(values)}, not {value!r}."}

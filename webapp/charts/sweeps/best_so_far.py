@@ -50,7 +50,8 @@ def options(sweep: Sweep) -> list[Option]:
 def data(sweep: Sweep, x: str = "trial", objective: str = "0") -> BestSoFar:
     found, checked = trials.read(sweep), definition(sweep)
     place = int(objective)
-    positions = found.numbers.astype(float) if x == "trial" else spent_at(sweep, found.ended, x)
+    ended = found.ended - sweep.created_at.timestamp()
+    positions = found.numbers.astype(float) if x == "trial" else spent_at(sweep, ended, x)
     return of(found, positions, checked.objective[place].metric, look.goal(checked, place), x, place)
 
 
@@ -73,14 +74,14 @@ def figure(data: BestSoFar) -> Json:
     rim, extent = look.rim(data.y[data.trials.has_succeeded], data.goal)
     shown = trials.thinned(len(data.x), MOST_DOTS, [data.best])
     return {
-        "data": [*_dots(data, shown, rim), _stairs(data), _top(data)],
+        "data": [*_dots(data, shown, rim), _stairs(data), _top(data, data.best)],
         "layout": theme.layout(
             AXES[data.x_axis],
             theme.plain(data.metric),
             hovermode="closest",
             showlegend=True,
             yaxis={"range": extent},
-            annotations=[_label(data)],
+            annotations=[_label(data, data.best)],
             margin={"l": 54, "r": 24, "t": 24, "b": 40},
             meta=look.caption(look.few_of(len(shown), len(data.x))),
             uirevision=data.x_axis,
@@ -125,18 +126,17 @@ def _stairs(data: BestSoFar) -> Json:
     }  # fmt: skip
 
 
-def _top(data: BestSoFar) -> Json:
-    best = [data.best]
-    told = [[int(data.trials.numbers[data.best]), f"{data.y[data.best]:.5g}"]]
+def _top(data: BestSoFar, best: int) -> Json:
+    told = [[int(data.trials.numbers[best]), f"{data.y[best]:.5g}"]]
     marker = {"size": 9, "symbol": "diamond", "color": "--accent"}
     hover = "the best: trial %{customdata[0]}, %{customdata[1]}"
-    return look.dots("best", data.x[best], data.y[best], told, marker, hover) | {"showlegend": False}
+    return look.dots("best", data.x[[best]], data.y[[best]], told, marker, hover) | {"showlegend": False}
 
 
-def _label(data: BestSoFar) -> Json:
-    number, value = int(data.trials.numbers[data.best]), float(data.y[data.best])
-    text = f"{value:.4g} · trial {number}"
-    right = data.x[data.best] > np.nanmean([np.nanmin(data.x), np.nanmax(data.x)])
-    side = {"xanchor": "right", "xshift": -8} if right else {"xanchor": "left", "xshift": 8}
-    font = {"size": 11, "color": "--accent"}
-    return theme.label(text, float(data.x[data.best]), value, yshift=-9 * data.goal, font=font, **side)
+def _label(data: BestSoFar, best: int) -> Json:
+    """Beside the best, towards the middle and the better side, where nothing else is."""
+    x, y = float(data.x[best]), float(data.y[best])
+    is_right = x > (np.nanmin(data.x) + np.nanmax(data.x)) / 2
+    side = {"xanchor": "right", "xshift": -8} if is_right else {"xanchor": "left", "xshift": 8}
+    text = f"{y:.4g} · trial {data.trials.numbers[best]}"
+    return theme.label(text, x, y, yshift=-9 * data.goal, font={"size": 11, "color": "--accent"}, **side)

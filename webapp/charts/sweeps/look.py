@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,8 @@ def empty(sentence: str) -> Json:
     """A figure that says why there is nothing to see. It has a trace, or a page would hide it."""
     note = theme.label(sentence, 0.5, 0.5, xref="paper", yref="paper", xanchor="center", font={"size": 12})
     hidden = {"visible": False}
-    axes = {"xaxis": hidden, "yaxis": hidden}
-    trace = {"type": "scatter", "x": [], "y": [], "hoverinfo": "skip"}
-    return {"data": [trace], "layout": theme.layout("", annotations=[note], meta={"caption": ""}, **axes)}
+    layout = theme.layout("", annotations=[note], xaxis=hidden, yaxis=hidden, meta=caption())
+    return {"data": [{"type": "scatter", "x": [], "y": [], "hoverinfo": "skip"}], "layout": layout}
 
 
 def caption(*parts: str) -> Json:
@@ -63,3 +63,17 @@ def dots(name: str, x: NDArray[Any], y: NDArray[Any], told: list[list[Any]], mar
         "type": "scatter", "mode": "markers", "name": name, "x": theme.numbers(x), "y": theme.numbers(y),
         "marker": marker, "customdata": told, "hovertemplate": f"{hover}<extra></extra>", "meta": {"points": "trials"},
     }  # fmt: skip
+
+
+def line(name: str, x: NDArray[Any], y: NDArray[Any], style: Json, hover: str = "", **more: Any) -> Json:
+    """NaN parts a line. Without `hover` it tells nothing."""
+    told = {"hovertemplate": f"{hover}<extra></extra>"} if hover else {"hoverinfo": "skip"}
+    places = {"x": theme.numbers(x), "y": theme.numbers(y)}
+    return {"type": "scatter", "mode": "lines", "name": name, "line": style, **places, **told, **more}
+
+
+def joined(lines: Iterable[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[Float64, Float64]:
+    """Many lines as one, apart by gaps: hundreds of traces are slow to draw."""
+    gap = np.array([np.nan])
+    parts = [(part, other) for x, y in lines for part, other in ((x, y), (gap, gap))] or [(gap, gap)]
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])

@@ -14,11 +14,12 @@ class Choice(NamedTuple):
 
 
 class Option(NamedTuple):
-    """`choices` has at least one; the first is the default."""
+    """`choices` has at least one; the first is the default. An open one takes other whole numbers, too."""
 
     name: str
     title: str
     choices: list[Choice]
+    is_open: bool = False
 
 
 def option(name: str, title: str, choices: Iterable[tuple[str, str]]) -> Option:

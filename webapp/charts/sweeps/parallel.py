@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from webapp.charts import theme
-from webapp.charts.sweeps import look, trials
+from webapp.charts.sweeps import knobs, look, trials
+from webapp.charts.sweeps.knobs import Knob
 from webapp.charts.sweeps.options import Option, objectives
 from webapp.charts.sweeps.trials import Trials
 from webapp.charts.theme import Json
 from webapp.metrics.points import Float64
-from webapp.sweeps.definition import Choices, Definition, Range, Space
+from webapp.sweeps.definition import Choices, Definition, Dimension, Space
 from webapp.sweeps.models import Sweep
 from webapp.sweeps.queries import definition
 
@@ -77,49 +78,40 @@ def of(found: Trials, space: Space, metric: str, goal: float, objective: int = 0
     shares = np.empty(len(y))
     shares[order] = np.arange(len(y)) / max(len(y), 1)
     shown = trials.thinned(len(y), MOST_LINES, order[: MOST_LINES // 10])
-    columns = [
-        _column(path, dimension, [point.get(path, _Off) for point in found.params]) for path, dimension in space.items()
-    ]
-    columns.append(_value_column(metric, y, goal))
-    heights = np.array([column[1] for column in columns], np.float64).reshape(len(columns), len(y)).T
-    told = [[column[2][place] for column in columns] for place in shown]
-    return Parallel(
-        [column[0] for column in columns], heights[shown], told, found.numbers[shown].tolist(), shares[shown], len(y)
-    )
+    columns = [_column(knobs.knob(path, each, found.params), each) for path, each in space.items()]
+    axes, heights, words = zip(*columns, _value_column(metric, y, goal), strict=True)
+    told = [[column[place] for column in words] for place in shown]
+    numbers = found.numbers[shown].tolist()
+    return Parallel(list(axes), np.column_stack(heights)[shown], told, numbers, shares[shown], len(y))
 
 
-class _Off:
-    """In place of the value of a knob that is not active."""
+_Column = tuple[Axis, Float64, list[str]]  # the axis; each trial's height; its words
 
 
-_Column = tuple[Axis, list[float], list[str]]  # the axis; each trial's height; its words
-
-
-def _column(path: str, dimension: Range | Choices, values: Sequence[Any]) -> _Column:
-    words = ["off" if value is _Off else _written(value) for value in values]
-    off = [(OFF, "off")] if _Off in values else []
+def _column(knob: Knob, dimension: Dimension) -> _Column:
+    """The axis is as wide as the space, or as what was tried before an edit of the space."""
+    off = [] if knob.is_active.all() else [(OFF, "off")]
     if isinstance(dimension, Choices):
-        names = list(dict.fromkeys([*map(_written, dimension.choices), *(word for word in words if word != "off")]))
-        places = {name: place / max(len(names) - 1, 1) for place, name in enumerate(names)} | {"off": OFF}
-        axis = Axis(path, [*off, *((places[name], name) for name in names)])
-        return axis, [OFF if value is _Off else places[word] for value, word in zip(values, words, strict=True)], words
-    numbers = np.array([math.nan if value is _Off else value for value in values], np.float64)
-    low, high = np.nanmin([dimension.low, *numbers]), np.nanmax([dimension.high, *numbers])
-    axis = Axis(path, [*off, *_ticks(float(low), float(high), dimension.log)])
-    heights = _placed(numbers, float(low), float(high), dimension.log)
-    return axis, np.where(np.isnan(heights), OFF, heights).tolist(), words
+        top = max(len(knob.categories) - 1, 1)
+        ticks, heights = [(place / top, name) for place, name in enumerate(knob.categories)], knob.values / top
+    else:
+        low = float(np.nanmin([dimension.low, *knob.values]))
+        high = float(np.nanmax([dimension.high, *knob.values]))
+        ticks, heights = _ticks(low, high, knob.is_log), _placed(knob.values, low, high, knob.is_log)
+    axis = Axis(knob.path, [*off, *ticks])
+    return axis, np.where(knob.is_active, heights, OFF), knobs.words(knob)
 
 
 def _value_column(metric: str, y: Float64, goal: float) -> _Column:
     """Far values are drawn at its lower end."""
     if not len(y):
-        return Axis(metric, []), [], []
+        return Axis(metric, []), y, []
     best, worst = float((goal * y).min() * goal), look.limit(y, goal)
     heights = np.clip(_placed(y, worst, best, False), 0, 1)
     return (
-        Axis(metric, [(0, _written(worst)), (1, _written(best))]),
+        Axis(metric, [(0, knobs.written(worst)), (1, knobs.written(best))]),
         heights.tolist(),
-        [_written(v) for v in y.tolist()],
+        [knobs.written(v) for v in y.tolist()],
     )
 
 
@@ -135,21 +127,17 @@ def _placed(values: Float64, low: float, high: float, log: bool) -> Float64:
 def _ticks(low: float, high: float, log: bool) -> list[tuple[float, str]]:
     """Both ends; between them, where there is room, the powers of ten on a log axis, else the middle."""
     if low == high:
-        return [(0.5, _written(low))]
+        return [(0.5, knobs.written(low))]
     inner = (
         [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
         if log
         else [(low + high) / 2]
     )
     placed = [
-        (float(height), _written(value))
+        (float(height), knobs.written(value))
         for height, value in zip(_placed(np.array(inner), low, high, log), inner, strict=True)
     ]
-    return [(0.0, _written(low)), *(tick for tick in placed if 0.1 < tick[0] < 0.9), (1.0, _written(high))]
-
-
-def _written(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return [(0.0, knobs.written(low)), *(tick for tick in placed if 0.1 < tick[0] < 0.9), (1.0, knobs.written(high))]
 
 
 def figure(data: Parallel) -> Json:
