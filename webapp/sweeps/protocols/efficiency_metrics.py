@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from gpu_jobs import registry as jobs
 from webapp.runs.states import Status
 from webapp.sweeps import planning
 from webapp.sweeps.measures import outcomes, reading
@@ -63,7 +64,8 @@ class Result(outcomes.Result):
 
 def plan(knobs: Knobs, base: Mapping[str, Any]) -> list[planning.Planned]:
     planning.need_methods("methods", knobs.methods, "adapters", "strategies")
-    spec = {**base, "method": {"name": knobs.methods[0]}}
+    kind = "finetune" if set(knobs.methods) & set(jobs.methods("adapters")) else base.get("kind")
+    spec = {**base, "kind": kind, "method": {"name": knobs.methods[0]}}
     asked = planning.grid_of(spec, {"method.name": knobs.methods}, knobs.metric, knobs.goal, seeds=knobs.seeds)
     return [planning.Planned("Efficiency of methods", asked, {})]
 
