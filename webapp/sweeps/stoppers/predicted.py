@@ -26,6 +26,7 @@ from webapp.sweeps.registry import Knobs as Base
 PAPER = "https://www.ijcai.org/Proceedings/15/Papers/487.pdf"
 SAMPLES = 2000
 MOST_POINTS = 100  # of a curve that are looked at
+MOST_SIBLINGS = 200  # that a forecast is made from: more tell little, and take time
 BAND = (0.05, 0.95)
 
 
@@ -45,7 +46,7 @@ def decide(knobs: Knobs, trial: Curve, others: Sequence[Curve], sign: float = 1.
         return None
     others = sorted(others, key=lambda other: other.trial)  # random draws go by this order
     finals = np.array([_final(other) for other in others if other.is_complete])
-    forecast = _forecast(own, [_finite(other) for other in others])
+    forecast = _forecast(own, others)
     chance = _chance(forecast.samples(SAMPLES, seed=trial.trial), finals, knobs.top)
     told = _told(forecast, step, trial.last_step, chance)
     if len(finals) < knobs.min_trials or chance >= knobs.chance:
@@ -57,15 +58,19 @@ def decide(knobs: Knobs, trial: Curve, others: Sequence[Curve], sign: float = 1.
 
 def _forecast(own: Curve, others: Sequence[Curve]) -> extrapolation.Forecast:
     """Of the trial first, then of the siblings that train and have come as far, read up to the same step."""
-    now = own.steps[-1]
-    alike = [
-        other for other in others if other.last_step == own.last_step and len(other.steps) and other.steps[-1] >= now
-    ]
-    ended = [other for other in alike if other.is_complete]
-    running = [other for other in alike if not other.is_over]
     past = _thinned(own.steps)
+    ended = _siblings(own, [other for other in others if other.is_complete])
+    running = _siblings(own, [other for other in others if not other.is_over])
     steps = np.concatenate([past, _ahead(own, ended)])
     return extrapolation.forecast(steps, _at([own, *running], past), _at(ended, steps))
+
+
+def _siblings(own: Curve, others: Sequence[Curve]) -> list[Curve]:
+    """The latest that train for as long and have come as far."""
+    alike = [other for other in others if other.last_step == own.last_step and len(other.steps)]
+    as_far = [other for other in alike if other.steps[-1] >= own.steps[-1]][-MOST_SIBLINGS:]
+    come = [_finite(other) for other in as_far]
+    return [other for other in come if len(other.steps) and other.steps[-1] >= own.steps[-1]]
 
 
 def _ahead(own: Curve, ended: Sequence[Curve]) -> NDArray[np.int64]:
