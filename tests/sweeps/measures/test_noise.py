@@ -57,7 +57,7 @@ def test_a_monotone_series_is_one_whichever_way_is_better() -> None:
 
 
 def test_the_bootstrap_covers_the_mean_about_as_often_as_it_says() -> None:
-    """400 samples of 20 normal values: the binomial spread of a share of .95 is .011, and small samples cost a little."""
+    """400 samples of 20 normal values: a share of .95 spreads by .011, and small samples cost a little."""
     draw = np.random.default_rng(0)
     found = [noise.bootstrap(draw.normal(3.0, 1.0, 20).tolist()) for _ in range(400)]
     share = np.mean([interval is not None and interval[0] <= 3.0 <= interval[1] for interval in found])

@@ -66,7 +66,7 @@ def test_bisection_ends_at_the_crossing_of_a_monotone_curve(crossing: int) -> No
         return 1.0 if dimension >= crossing else 0.5
 
     tried = {1, 8, 64, 512, 4096}
-    for _ in range(14):
+    for _ in range(30):
         rows = [*(run(d, score(d)) for d in sorted(tried)), full(1.0)]
         result = protocol.analyse(knobs(), rows, Series(), LABELS)
         if not result.next:
