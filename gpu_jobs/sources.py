@@ -236,6 +236,22 @@ class Data(Source):
     eval_fraction: float = Field(
         0.1, gt=0, le=0.5, description="Share kept for evaluation; chosen by content, the same for every seed."
     )
+    test_fraction: float = Field(
+        0,
+        ge=0,
+        le=0.5,
+        description="Share held out from training and evaluation; judged only once, at the end, when report_test asks "
+        "for it. eval_fraction is of the rest.",
+    )
+
+    def shares(self) -> dict[str, float]:
+        """The shares that "eval" and, where one is wanted, "test" are to have of the data."""
+        return {"eval": self.eval_fraction} | ({"test": self.test_fraction} if self.test_fraction else {})
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test split."""
+        return self.test_fraction > 0
 
 
 class Table(Data):
@@ -287,6 +303,16 @@ class PathData(Table):
         max_length=4096,
         description="Evaluate on this file or folder; eval_fraction is then ignored.",
     )
+    test_path: str | None = Field(
+        None,
+        min_length=1,
+        max_length=4096,
+        description="The test split is this file or folder; test_fraction is then ignored.",
+    )
+
+    @property
+    def has_test(self) -> bool:
+        return super().has_test or self.test_path is not None
 
 
 class UploadData(Table):
@@ -319,6 +345,16 @@ class HubData(Table):
         pattern=r"^[\w.-]+$",
         description="The split to evaluate on; empty: eval_fraction of the training split.",
     )
+    test_split: str | None = Field(
+        None,
+        max_length=200,
+        pattern=r"^[\w.-]+$",
+        description="The test split; empty: test_fraction of the training split.",
+    )
+
+    @property
+    def has_test(self) -> bool:
+        return super().has_test or self.test_split is not None
 
 
 DataSource = Annotated[BuiltinData | PathData | UploadData | HubData, Field(discriminator="source", title="Data")]

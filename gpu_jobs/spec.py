@@ -114,6 +114,12 @@ class Training(JobSpec):
         "Evaluation",
         advanced=True,
     )
+    report_test: bool = knob(
+        False,
+        "Judge the final model once on the test split, too, by as many batches as eval_batches says.",
+        "Evaluation",
+        advanced=True,
+    )
     seed: int = knob(0, "The same seed gives the same run.", "Optimization", ge=0, lt=2**32)
     precision: Literal["auto", "fp32", "bf16"] = knob(
         "auto", "auto: bf16 where the GPU has it, else fp32. Weights that are trained stay fp32.", "Hardware"
@@ -154,6 +160,13 @@ class Training(JobSpec):
         if model and model.architecture != "vit" and length > model.context:
             raise ValueError(f"sequence_length must not exceed the model's context: {length} > {model.context}")
         return length
+
+    @field_validator("report_test")
+    @classmethod
+    def _has_test(cls, report_test: bool, info: ValidationInfo) -> bool:
+        if report_test and "data" in info.data and not info.data["data"].has_test:
+            raise ValueError("report_test needs a test split: set data.test_fraction, to 0.1 for example")
+        return report_test
 
     @field_validator("task")
     @classmethod

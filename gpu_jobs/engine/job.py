@@ -233,7 +233,7 @@ def _facts(spec: Training, bare: Any, loaded: data.Data, *, bf16: bool) -> dict[
         "data": {
             "name": loaded.name,
             "tokens": loaded.tokens,
-            "samples": {"train": len(loaded.train), "eval": len(loaded.eval)},
+            "samples": {name: len(split) for name, split in loaded.splits().items()},
             "fingerprint": loaded.fingerprint,
             "labels": loaded.labels,
         },

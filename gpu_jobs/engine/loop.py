@@ -13,7 +13,7 @@ from torch import Tensor
 from gpu_jobs.context import Context
 from gpu_jobs.engine import device as devices
 from gpu_jobs.engine import export, objective, optim
-from gpu_jobs.engine.evaluation import evaluate
+from gpu_jobs.engine.evaluation import Side, evaluate
 from gpu_jobs.engine.job import Job, prepare
 from gpu_jobs.engine.monitor import Monitor
 from gpu_jobs.engine.ranks import ALONE, Ranks
@@ -42,6 +42,8 @@ def train(spec: Training, context: Context, ranks: Ranks = ALONE) -> Iterator[Ev
         return
     yield Phase(name="evaluate", step=spec.steps, peak_memory_bytes=memory.end("train"))
     quality = yield from _evaluate(job)
+    if spec.report_test:
+        quality |= yield from _evaluate(job, "test")
     yield Phase(name="save", step=spec.steps, peak_memory_bytes=memory.end("evaluate"))
     yield from _finish(job, memory, quality, telemetry.speed(spec.batch_size))
 
@@ -140,9 +142,9 @@ def _is_kept(spec: Training, done: int) -> bool:
     return spec.checkpoint_at_end if done == spec.steps else _is_due(done, spec.checkpoint_every)
 
 
-def _evaluate(job: Job) -> Generator[Event, None, dict[str, float]]:
+def _evaluate(job: Job, side: Side = "eval") -> Generator[Event, None, dict[str, float]]:
     """Says how good the model is. Returns it, too."""
-    quality = evaluate(job)
+    quality = evaluate(job, side)
     yield Metrics(step=job.progress.step, values=quality)
     measured = ", ".join(f"{name} {value:.4g}" for name, value in quality.items())
     yield Log(message=f"Step {job.progress.step} of {job.spec.steps}: {measured}.")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -23,11 +23,12 @@ class Classified(Protocol):
 class Corpus:
     """Texts that can be read again and again; `digest` stands for all of their content.
 
-    `table` is None where texts have no classes. `held_out` is the evaluation data, where the source names them.
+    `table` is None where texts have no classes. `held_out` are the data for "eval" and "test", where the source names
+    them.
     """
 
     name: str
     digest: str
     texts: Callable[[], Iterator[str]]
     table: Classified | None = None
-    held_out: Corpus | None = None
+    held_out: Mapping[str, Corpus] = field(default_factory=dict)

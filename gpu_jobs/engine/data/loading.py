@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from gpu_jobs.errors import DataError
 from gpu_jobs.sources import Data as DataOptions
 
 FORMAT = 1  # raise when the meaning of the packed files changes
+WORDS = {"train": "training", "eval": "evaluation", "test": "test"}
 TASKS = ("causal_lm", "sequence_classification", "image_classification")
 
 
 def load(source: DataOptions, *, task: str, tokenizer: Any, sequence_length: int, context: Context, seed: int) -> Data:
-    """The data of `source` as two splits for `task`.
+    """The data of `source` as splits for `task`.
 
     `tokenizer` is {"name": "byte"}, {"name": "bpe", "vocab": 4096} or the tokenizer of the base model; None for images.
     The division into splits does not depend on `seed`, so that runs with other seeds are judged by the same samples;
@@ -34,41 +36,47 @@ def load(source: DataOptions, *, task: str, tokenizer: Any, sequence_length: int
     if task not in TASKS:
         raise DataError(f"task {task!r} is unknown: choose one of {', '.join(TASKS)}")
     corpus = open_corpus(source, context)
-    key = cache.key_of(_parts(corpus, task, tokenizer, source.eval_fraction))
+    shares = {side: share for side, share in source.shares().items() if side not in corpus.held_out}
+    key = cache.key_of(_parts(corpus, task, tokenizer, shares))
     folder = cache.folder(
-        context.cache_dir / "data", key, lambda folder: _pack(corpus, task, tokenizer, source.eval_fraction, folder)
+        context.cache_dir / "data", key, lambda folder: _pack(corpus, task, tokenizer, shares, folder)
     )
     own = tokenizers.is_own(tokenizer)
     used = tokenizers.read(folder / "tokenizer.json") if own else tokenizer
     packed = Packed.read(folder)
-    train, evaluation = _splits(packed, Encoder(used, own=own), sequence_length, corpus.name, source.eval_fraction)
-    tokens = packed.tokens["train"]
-    return Data(train, evaluation, used, len(used), packed.labels, key[:16], corpus.name, tokens)
+    splits = _splits(packed, Encoder(used, own=own), sequence_length, corpus.name, source)
+    return Data(
+        splits["train"], splits["eval"], used, len(used), packed.labels, key[:16], corpus.name, packed.tokens["train"],
+        test=splits.get("test"),
+    )  # fmt: skip
 
 
-def _parts(corpus: Corpus, task: str, tokenizer: Any, eval_fraction: float) -> dict[str, Any]:
+def _parts(corpus: Corpus, task: str, tokenizer: Any, shares: Mapping[str, float]) -> dict[str, Any]:
+    """What the packed files hang on. A test split is named only where there is one: the keys of all others stay."""
+    digests = {side: other.digest for side, other in corpus.held_out.items()}
+    test = {"test": digests.get("test"), "test_fraction": shares.get("test")}
     return {
         "format": FORMAT,
         "task": task,
         "content": corpus.digest,
-        "held_out": corpus.held_out.digest if corpus.held_out else None,
+        "held_out": digests.get("eval"),
         "tokenizer": tokenizers.identity(tokenizer),
-        "eval_fraction": None if corpus.held_out else eval_fraction,
+        "eval_fraction": shares.get("eval"),
+        **{name: value for name, value in test.items() if value is not None},
     }
 
 
-def _pack(corpus: Corpus, task: str, tokenizer: Any, eval_fraction: float, folder: Path) -> None:
+def _pack(corpus: Corpus, task: str, tokenizer: Any, shares: Mapping[str, float], folder: Path) -> None:
     if task == "causal_lm":
-        pack_text(corpus, tokenizer, eval_fraction, folder)
+        pack_text(corpus, tokenizer, shares, folder)
         return
     table = _table(corpus)
     values = table.classes()
     labels = number_classes(values, table.class_names, table.label_column)
-    numbers = {"train": _numbers(values, labels, table)}
-    if corpus.held_out is not None:
-        evaluation = _table(corpus.held_out)
-        numbers["eval"] = _numbers(evaluation.classes(), labels, evaluation)
-    pack_classes(corpus, labels, numbers, tokenizer, eval_fraction, folder)
+    numbers = {"train": _numbers(values, labels, table, "train")}
+    for side, other in corpus.held_out.items():
+        numbers[side] = _numbers(_table(other).classes(), labels, _table(other), side)
+    pack_classes(corpus, labels, numbers, tokenizer, shares, folder)
 
 
 def _table(corpus: Corpus) -> Classified:
@@ -80,7 +88,7 @@ def _table(corpus: Corpus) -> Classified:
     return corpus.table
 
 
-def _numbers(values: list[Any], labels: list[str], table: Classified) -> list[int]:
+def _numbers(values: list[Any], labels: list[str], table: Classified, side: str) -> list[int]:
     """The class number of each row. Raises DataError for a class that the training data do not have."""
     if table.class_names is not None and all(isinstance(value, int) for value in values):
         return _checked(values, labels, table.label_column)
@@ -89,7 +97,7 @@ def _numbers(values: list[Any], labels: list[str], table: Classified) -> list[in
     unknown = sorted(set(names) - number_of.keys())
     if unknown:
         raise DataError(
-            f"the evaluation data hold the classes {', '.join(unknown[:5])}, which the training data do not have "
+            f"the {WORDS[side]} data hold the classes {', '.join(unknown[:5])}, which the training data do not have "
             f"({', '.join(labels[:10])}): correct the column {table.label_column!r}"
         )
     return [number_of[name] for name in names]
@@ -104,24 +112,24 @@ def _checked(values: list[int], labels: list[str], column: str) -> list[int]:
     return values
 
 
-def _splits(packed: Packed, encoder: Encoder, sequence_length: int, name: str, fraction: float) -> tuple[Split, Split]:
+def _splits(packed: Packed, encoder: Encoder, sequence_length: int, name: str, source: DataOptions) -> dict[str, Split]:
+    """By side."""
     if packed.labels is not None:
-        return _text_split(packed, "train", encoder, sequence_length), _text_split(
-            packed, "eval", encoder, sequence_length
-        )
-    for side, words in (("train", "training"), ("eval", "evaluation")):
-        if packed.tokens[side] < sequence_length:
-            raise DataError(_too_short(packed, side, words, sequence_length, name, fraction))
-    return TokenSplit(packed.open("train"), sequence_length), TokenSplit(packed.open("eval"), sequence_length)
+        return {side: _text_split(packed, side, encoder, sequence_length) for side in packed.tokens}
+    for side, tokens in packed.tokens.items():
+        if tokens < sequence_length:
+            raise DataError(_too_short(packed, side, sequence_length, name, source))
+    return {side: TokenSplit(packed.open(side), sequence_length) for side in packed.tokens}
 
 
-def _too_short(packed: Packed, side: str, words: str, sequence_length: int, name: str, fraction: float) -> str:
+def _too_short(packed: Packed, side: str, sequence_length: int, name: str, source: DataOptions) -> str:
+    field = "test_fraction" if side == "test" else "eval_fraction"
     longest = min(packed.tokens.values())
     shorter = f"set sequence_length to {longest} or less, " if longest > 1 else ""
     return (
-        f"the {words} part of {name} has {packed.tokens[side]:,} tokens, fewer than sequence_length "
-        f"{sequence_length:,}: {shorter}give more text, or change data.eval_fraction "
-        f"(now {fraction:g})"
+        f"the {WORDS[side]} part of {name} has {packed.tokens[side]:,} tokens, fewer than sequence_length "
+        f"{sequence_length:,}: {shorter}give more text, or change data.{field} "
+        f"(now {getattr(source, field):g})"
     )
 
 

@@ -1,14 +1,16 @@
 """Writes tokens into flat files, and opens them memory-mapped.
 
-`train.bin` and `eval.bin` hold token numbers one after the other, in the machine's byte order, and `packed.json` what
-is needed to read them. For classified texts `train.offsets.npy` and `train.labels.npy` (and eval's) lie beside them.
+`train.bin` and `eval.bin`, and `test.bin` where there is a test split, hold token numbers one after the other, in the
+machine's byte order, and `packed.json` what is needed to read them. For classified texts `train.offsets.npy` and
+`train.labels.npy` (and the others') lie beside them.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 
 from gpu_jobs.engine.data import tokenizers
 from gpu_jobs.engine.data.corpus import Corpus
-from gpu_jobs.engine.data.division import cutoff, digest, section_length, sections
+from gpu_jobs.engine.data.division import Division, digest, divide, section_length, sections
 from gpu_jobs.engine.data.tokenizers import Encoder
 from gpu_jobs.errors import DataError
 
@@ -30,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Packed:
-    """What a folder holds: the tokens of both sides, and the class names if texts have classes."""
+    """What a folder holds: the tokens of each side, and the class names if texts have classes."""
 
     folder: Path
     dtype: str
@@ -46,7 +48,7 @@ class Packed:
         return cls(folder, **json.loads((folder / "packed.json").read_text()))
 
     def open(self, side: str) -> NDArray[np.unsignedinteger[Any]]:
-        """The tokens of "train" or "eval", read from disk as they are touched."""
+        """The tokens of "train", "eval" or "test", read from disk as they are touched."""
         if not self.tokens[side]:
             return np.empty(0, self.dtype)
         return np.memmap(self.folder / f"{side}.bin", self.dtype, mode="r", shape=(self.tokens[side],))
@@ -82,13 +84,18 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 class Divider:
-    """Says of each sample whether it is for evaluation; `held_out` says that another source is."""
+    """Says of each sample on which side it is; without `shares`, all are for training."""
 
-    def __init__(self, samples: Iterable[tuple[str, int]], fraction: float, held_out: bool) -> None:
-        self._cutoff = -1 if held_out else cutoff(*_weighed(samples), fraction)
+    def __init__(self, samples: Iterable[tuple[str, int]], shares: Mapping[str, float]) -> None:
+        self._division = divide(*_weighed(samples), shares) if shares else Division()
 
     def side(self, text: str) -> str:
-        return SIDES[digest(text.encode()) <= self._cutoff]
+        return self._division.side(digest(text.encode()))
+
+
+def sides(corpus: Corpus, shares: Mapping[str, float]) -> tuple[str, ...]:
+    """The sides there are."""
+    return (*SIDES, "test") if "test" in shares or "test" in corpus.held_out else SIDES
 
 
 def _weighed(samples: Iterable[tuple[str, int]]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -106,21 +113,21 @@ def _encoder(choice: Any, texts: Iterable[str], folder: Path) -> Encoder:
     return Encoder(tokenizer, own=True)
 
 
-def pack_text(corpus: Corpus, choice: Any, fraction: float, folder: Path) -> None:
-    """Texts one after the other, each followed by the token that ends it, divided by section."""
+def pack_text(corpus: Corpus, choice: Any, shares: Mapping[str, float], folder: Path) -> None:
+    """Texts one after the other, each followed by the token that ends it, divided by section (see `divide`)."""
     characters = sum(map(len, corpus.texts()))
     if not characters:
         raise DataError(f"{corpus.name} holds no text: choose data that do")
     length = section_length(characters)
     samples = ((text, len(text)) for text, _ in sections(corpus.texts(), length))
-    divider = Divider(samples, fraction, corpus.held_out is not None)
+    divider = Divider(samples, shares)
     training = (text for text, _ in sections(corpus.texts(), length) if divider.side(text) == "train")
     encoder = _encoder(choice, training, folder)
-    with Writer(folder, "train") as train, Writer(folder, "eval") as evaluation:
-        writers = {"train": train, "eval": evaluation}
+    with ExitStack() as stack:
+        writers = {side: stack.enter_context(Writer(folder, side)) for side in sides(corpus, shares)}
         _write_sections(corpus, length, encoder, lambda text: writers[divider.side(text)])
-        if corpus.held_out is not None:
-            _write_sections(corpus.held_out, length, encoder, lambda text: evaluation)
+        for side, other in corpus.held_out.items():
+            _write_sections(other, length, encoder, lambda _, side=side: writers[side])
     Packed(folder, encoder.dtype.name, {side: sum(writer.lengths) for side, writer in writers.items()}).write()
 
 
@@ -136,18 +143,23 @@ def _write_sections(corpus: Corpus, length: int, encoder: Encoder, writer_of: An
 
 
 def pack_classes(
-    corpus: Corpus, labels: Sequence[str], numbers: dict[str, list[int]], choice: Any, fraction: float, folder: Path
+    corpus: Corpus,
+    labels: Sequence[str],
+    numbers: Mapping[str, list[int]],
+    choice: Any,
+    shares: Mapping[str, float],
+    folder: Path,
 ) -> None:
-    """Texts with classes, divided by text. `numbers` gives the class numbers of "train" and, if held out, "eval"."""
-    divider = Divider(((text, 1) for text in corpus.texts()), fraction, corpus.held_out is not None)
+    """Texts with classes, divided by text. `numbers` gives the class numbers of "train" and of each side held out."""
+    divider = Divider(((text, 1) for text in corpus.texts()), shares)
     encoder = _encoder(choice, (text for text in corpus.texts() if divider.side(text) == "train"), folder)
-    classes: dict[str, list[int]] = {side: [] for side in SIDES}
-    with Writer(folder, "train") as train, Writer(folder, "eval") as evaluation:
-        writers = {"train": train, "eval": evaluation}
+    classes: dict[str, list[int]] = {side: [] for side in sides(corpus, shares)}
+    with ExitStack() as stack:
+        writers = {side: stack.enter_context(Writer(folder, side)) for side in classes}
         _write_rows(corpus, numbers["train"], encoder, divider.side, writers, classes)
-        if corpus.held_out is not None:
-            _write_rows(corpus.held_out, numbers["eval"], encoder, lambda text: "eval", writers, classes)
-    for side in SIDES:
+        for side, other in corpus.held_out.items():
+            _write_rows(other, numbers[side], encoder, lambda _, side=side: side, writers, classes)
+    for side in classes:
         offsets = np.concatenate([[0], np.cumsum(writers[side].lengths, dtype=np.int64)]).astype(np.int64)
         np.save(folder / f"{side}.offsets.npy", offsets)
         np.save(folder / f"{side}.labels.npy", np.array(classes[side], np.int64))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from gpu_jobs.context import Context
 from gpu_jobs.engine.data import builtin, files, hub
@@ -12,6 +14,8 @@ from gpu_jobs.engine.paths import local
 from gpu_jobs.errors import DataError
 from gpu_jobs.sources import BuiltinData, HubData, PathData, Source, UploadData
 from gpu_jobs.sources import Table as TableSource
+
+NOTHING: Mapping[str, Corpus] = MappingProxyType({})
 
 
 def open_corpus(source: Source, context: Context) -> Corpus:
@@ -42,14 +46,15 @@ def _uploaded(source: UploadData, context: Context) -> Path:
 
 def _path(source: PathData, context: Context) -> Corpus:
     path = local(source.path, "data.path", DataError)
-    held_out = None
-    if source.eval_path is not None:
-        eval_path = local(source.eval_path, "data.eval_path", DataError)
-        held_out = _files(source, eval_path, eval_path.name, context)
+    named = {"eval": source.eval_path, "test": source.test_path}
+    others = {side: local(other, f"data.{side}_path", DataError) for side, other in named.items() if other is not None}
+    held_out = {side: _files(source, other, other.name, context) for side, other in others.items()}
     return _files(source, path, path.name, context, held_out)
 
 
-def _files(source: TableSource, path: Path, name: str, context: Context, held_out: Corpus | None = None) -> Corpus:
+def _files(
+    source: TableSource, path: Path, name: str, context: Context, held_out: Mapping[str, Corpus] = NOTHING
+) -> Corpus:
     found = files.find(path, source.format, "data.path", name)
     digest = found.digest(context.cache_dir)
     if found.format == "text":
@@ -61,11 +66,12 @@ def _files(source: TableSource, path: Path, name: str, context: Context, held_ou
 
 
 def _hub(source: HubData) -> Corpus:
-    held_out = None if source.eval_split is None else _hub_split(source, source.eval_split, None)
+    named = {"eval": source.eval_split, "test": source.test_split}
+    held_out = {side: _hub_split(source, split, NOTHING) for side, split in named.items() if split is not None}
     return _hub_split(source, source.split, held_out)
 
 
-def _hub_split(source: HubData, split: str, held_out: Corpus | None) -> Corpus:
+def _hub_split(source: HubData, split: str, held_out: Mapping[str, Corpus]) -> Corpus:
     rows = Table(source.id, lambda: hub.open_split(source, split), source.text_column, source.label_column)
     where = [source.id, source.configuration, split, source.text_column, source.label_column]
     digest = f"{where} {hub.digest(source, lambda: rows.rows)}"

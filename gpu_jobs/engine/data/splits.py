@@ -1,4 +1,4 @@
-"""What training reads: two splits of samples, each answering with a batch for a list of indices."""
+"""What training reads: splits of samples, each answering with a batch for a list of indices."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ class Split(Protocol):
 
 @dataclass(frozen=True)
 class Data:
-    """Both splits, which never share a sample, and how they came to be.
+    """The splits, which never share a sample, and how they came to be.
 
     `tokenizer` is None for images, and `vocab_size` is then 0. `labels` are the class names in the order of their
     numbers, None for language modelling. `tokens` counts the training split. `fingerprint` changes when the content,
-    the split or the tokenisation does. `image_shape` is (channels, height, width).
+    the split or the tokenisation does. `image_shape` is (channels, height, width). `test` is None where none was
+    asked for.
     """
 
     train: Split
@@ -41,6 +42,12 @@ class Data:
     name: str
     tokens: int
     image_shape: tuple[int, int, int] | None = None
+    test: Split | None = None
+
+    def splits(self) -> dict[str, Split]:
+        """By name, those there are."""
+        named = {"train": self.train, "eval": self.eval, "test": self.test}
+        return {name: split for name, split in named.items() if split is not None}
 
 
 class TokenSplit:
