@@ -55,8 +55,8 @@ Body = TypeVar("Body", RunBody, SweepBody)
 
 
 def check(action: Any, project: Project, user: User | None) -> None:
-    """Raises Invalid with all that would be refused if this person queued it now; `loc` is within the action."""
-    with _below(kind_of(action)) as kind:
+    """Raises Invalid with all that would be refused if this person queued it now; `loc` begins with "action"."""
+    with _below("action"), _below(kind_of(action)) as kind:
         if kind == "run":
             _check_run(_parsed(RunBody, action[kind]), project, user)
         else:
@@ -66,7 +66,7 @@ def check(action: Any, project: Project, user: User | None) -> None:
 def begin(schedule: Schedule, due_at: datetime) -> Run | Sweep:
     """Queues it for the schedule's person, named after the time that it is for. Raises Invalid like `check`."""
     project, user = schedule.project, schedule.created_by
-    with _below(kind_of(schedule.action)) as kind:
+    with _below("action"), _below(kind_of(schedule.action)) as kind:
         if kind == "run":
             body = _parsed(RunBody, schedule.action[kind])
             name = _dated(body.name, schedule, due_at)

@@ -135,5 +135,5 @@ def _wrong_action(action: Any, project: Project, user: User | None) -> list[Fiel
     try:
         acting.check(action, project, user)
     except Invalid as error:
-        return [{"loc": ["action", *item["loc"]], "msg": item["msg"]} for item in error.errors]
+        return error.errors
     return []

@@ -28,8 +28,8 @@ def visible(user: User) -> QuerySet[Schedule]:
 
 def due(now: datetime) -> list[tuple[int, datetime]]:
     """(schedule, time) of every time that has come, the oldest first; one a schedule."""
-    found = Schedule.objects.filter(LIVING, task__start_time__lte=now)
-    return list(found.order_by("task__start_time").values_list("pk", "task__start_time"))
+    found = Schedule.objects.filter(LIVING, task__start_time__lte=now).order_by("task__start_time")
+    return [(pk, time) for pk, time in found.values_list("pk", "task__start_time") if time]
 
 
 def next_time() -> datetime | None:

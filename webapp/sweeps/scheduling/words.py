@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import cron_descriptor
+import cron_descriptor  # type: ignore[import-untyped]
 
 from webapp.sweeps.scheduling.times import Timing, local
 
