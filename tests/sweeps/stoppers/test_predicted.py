@@ -82,7 +82,7 @@ def test_a_hopeless_trial_is_stopped_and_the_reason_gives_chance_and_value() -> 
     assert decision is not None and decision.stop and decision.forecast is not None
     assert decision.forecast["chance"] < 0.05
     mean = decision.forecast["mean"]
-    assert decision.reason == f"Its chance to end as the best is 0.0%: {mean:.4g} is foretold for step 1000."
+    assert decision.reason == f"its chance to end as the best is 0.0%: {mean:.4g} is foretold for step 1000"
 
 
 def test_with_no_or_few_siblings_that_have_ended_it_goes_on() -> None:

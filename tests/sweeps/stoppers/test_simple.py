@@ -29,7 +29,7 @@ def test_reasons_speak_in_the_metric_s_own_sign() -> None:
     others = [curve(number, [-0.9, -0.9]) for number in (2, 3, 4)]
     decision = median.decide(MEDIAN, curve(1, [-0.4, -0.4]), others, sign=-1.0)
     assert decision is not None
-    assert decision.reason == "Best of 0.4 by step 20 is worse than the median of 3 others' averages, 0.9."
+    assert decision.reason == "best of 0.4 by step 20 is worse than the median of 3 others' averages, 0.9"
 
 
 def test_patience_counts_from_the_last_improvement_that_is_large_enough() -> None:
@@ -37,7 +37,7 @@ def test_patience_counts_from_the_last_improvement_that_is_large_enough() -> Non
     values = [1.0, 0.8, 0.75, 0.71, 0.65]  # 0.65 is the first to be 0.1 below 0.8
     stops = [patience.decide(knobs, curve(1, values[:points]), []) for points in range(1, 6)]
     assert [decision and decision.stop for decision in stops] == [False, False, False, True, False]
-    assert stops[3] is not None and stops[3].reason == "No improvement by more than 0.1 since step 20."
+    assert stops[3] is not None and stops[3].reason == "no improvement by more than 0.1 since step 20"
 
 
 def test_patience_waits_for_its_grace() -> None:
@@ -55,4 +55,4 @@ def test_a_threshold_is_given_as_measured(sign: float, value: float, stops: bool
     assert threshold.decide(knobs, curve(1, [sign * value]), [], sign) is None
     decision = threshold.decide(knobs, curve(1, [sign * value] * 3), [], sign)
     assert decision is not None and (decision.stop, decision.judged_step) == (stops, 20)
-    assert not stops or decision.reason == f"{value:g} at step 20 is past the threshold 0.5."
+    assert not stops or decision.reason == f"{value:g} at step 20 is past the threshold 0.5"

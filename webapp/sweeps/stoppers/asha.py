@@ -48,7 +48,7 @@ def judge(steps: Sequence[int], reduction: int, trial: Curve, others: Sequence[C
         ranked = sorted(value for curve in (trial, *others) if (value := _value_at(curve, step)) is not None)
         own = _value_at(trial, step)
         if own is not None and len(ranked) >= reduction and own > ranked[len(ranked) // reduction - 1]:
-            return Decision(True, step, f"Not among the best 1/{reduction} of {len(ranked)} trials at step {step}.")
+            return Decision(True, step, f"not among the best 1/{reduction} of {len(ranked)} trials at step {step}")
     return Decision(False, due[-1]) if due else None
 
 

@@ -36,8 +36,8 @@ def decide(knobs: Knobs, trial: Curve, others: Sequence[Curve], sign: float = 1.
     best = float(_finite(trial.values).min())
     if len(averages) < knobs.min_trials or best <= (middle := float(np.median(averages))):
         return Decision(False, step)
-    return Decision(True, step, f"Best of {sign * best:.4g} by step {step} is worse than the median of {len(averages)} "
-                                f"others' averages, {sign * middle:.4g}.")  # fmt: skip
+    return Decision(True, step, f"best of {sign * best:.4g} by step {step} is worse than the median of {len(averages)} "
+                                f"others' averages, {sign * middle:.4g}")  # fmt: skip
 
 
 def _average(curve: Curve, step: int) -> float:

@@ -29,7 +29,7 @@ def decide(knobs: Knobs, trial: Curve, others: Sequence[Curve], sign: float = 1.
     improved_at = _improved_at(trial, knobs.min_delta)
     if step - improved_at < knobs.steps:
         return Decision(False, step)
-    return Decision(True, step, f"No improvement by more than {knobs.min_delta:g} since step {improved_at}.")
+    return Decision(True, step, f"no improvement by more than {knobs.min_delta:g} since step {improved_at}")
 
 
 def _improved_at(trial: Curve, min_delta: float) -> int:

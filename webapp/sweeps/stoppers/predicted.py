@@ -53,7 +53,7 @@ def decide(knobs: Knobs, trial: Curve, others: Sequence[Curve], sign: float = 1.
         return Decision(False, step, forecast=told)
     place = "the best" if knobs.top == 1 else f"the top {knobs.top}"
     foretold = f"{sign * told['mean']:.4g} is foretold for step {trial.last_step}"
-    return Decision(True, step, f"Its chance to end as {place} is {chance:.1%}: {foretold}.", told)
+    return Decision(True, step, f"its chance to end as {place} is {chance:.1%}: {foretold}", told)
 
 
 def _forecast(own: Curve, others: Sequence[Curve]) -> extrapolation.Forecast:

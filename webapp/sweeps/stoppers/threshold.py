@@ -26,4 +26,4 @@ def decide(knobs: Knobs, trial: Curve, others: Sequence[Curve], sign: float = 1.
     value = at_step(trial, knobs.step)
     if value is None or (math.isfinite(value) and value <= sign * knobs.value):
         return Decision(False, knobs.step)
-    return Decision(True, knobs.step, f"{sign * value:.4g} at step {knobs.step} is past the threshold {knobs.value:g}.")
+    return Decision(True, knobs.step, f"{sign * value:.4g} at step {knobs.step} is past the threshold {knobs.value:g}")
