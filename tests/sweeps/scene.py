@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db import transaction
 
+from gpu_jobs import cost
+from gpu_jobs import spec as specs
 from gpu_jobs.events import Failed, Result
 from tests.runs import scene as runs
 from webapp.metrics import store
@@ -57,9 +59,13 @@ def begin(run: Run) -> Attempt:
     run_actions.move(run, 1)
     attempt = runs.claim(runs.worker("sweeps"), free=run.gpus)
     assert attempt is not None and attempt.run_id == run.pk
-    facts = {"parameters": {"total": 10, "trainable": 10}, "flops": {"total": 1000.0, "per_step": 10.0}}
+    facts = {"parameters": {"total": 10, "trainable": 10}, "flops": planned_flops(run.spec)}
     run_actions.started(attempt, facts, {"seed": run.spec["seed"]}, 0, 100)
     return attempt
+
+
+def planned_flops(spec: dict[str, Any]) -> Any:
+    return cost.plan(specs.parse(spec), bf16=False).flops
 
 
 @transaction.atomic

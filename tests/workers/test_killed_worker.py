@@ -9,7 +9,7 @@ import psutil
 from tests.workers.scene import processes_of, series, training_process, wait_for, wait_for_status, wait_for_step
 from webapp.runs.models import Run
 
-SPEC = {"steps": 60, "checkpoint_every": 20, "seed": 3}
+SPEC = {"steps": 400, "checkpoint_every": 20, "seed": 3}  # long enough not to end before the kill
 
 
 def weights(run: Run) -> str:
@@ -41,7 +41,7 @@ def test_a_run_ends_bit_identical_on_another_worker_after_sigkill(start_worker, 
         "succeeded",
         ({"a", "b"} - {victim.name}).pop(),
     )
-    assert second.resumed_from_step in (20, 40)
+    assert second.resumed_from_step in range(20, 400, 20)
     assert weights(run) == weights(undisturbed)
     assert series(run) == series(undisturbed)
     assert run.losses == 1

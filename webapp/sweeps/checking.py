@@ -20,8 +20,11 @@ EXTERNAL = "A sweep queues training runs; points of kind external come from outs
 
 
 def checked(definition: Mapping[str, Any], user: User | None = None, project: Project | None = None) -> Definition:
-    """The parsed definition. Raises Invalid with every broken rule; with `project`, also for what its runs can't read."""
-    parsed = _parsed(definition)
+    """The parsed definition, its base spec with the defaults filled in (so that `optimizer.lr` finds its optimizer).
+
+    Raises Invalid with every broken rule; with `project`, also for what its runs can't read.
+    """
+    parsed = _filled(_parsed(definition))
     errors = [*_own(parsed), *_space(parsed)]
     if not errors:
         errors = _specs(parsed, user, project)
@@ -47,6 +50,15 @@ def _parsed(definition: Mapping[str, Any]) -> Definition:
         return Definition.model_validate(definition)
     except ValidationError as error:
         raise Invalid(run_specs.errors_of(error, definition)) from None
+
+
+def _filled(definition: Definition) -> Definition:
+    """A base that is valid only with a point's values stays as it is; its points tell what is wrong."""
+    try:
+        spec = run_specs.checked(plain.json(definition.spec)).model_dump(mode="json")
+    except Invalid:
+        return definition
+    return definition.model_copy(update={"spec": spec})
 
 
 def _own(definition: Definition) -> list[FieldError]:

@@ -8,7 +8,7 @@ from webapp.accounts.errors import Invalid
 from webapp.runs import actions as run_actions
 from webapp.runs.models import Run
 from webapp.runs.states import FINAL, Status
-from webapp.sweeps import queries
+from webapp.sweeps import budget, queries
 from webapp.sweeps.actions.control import runs_of
 from webapp.sweeps.actions.settling import Open, open_trials
 from webapp.sweeps.actions.transitions import close
@@ -44,8 +44,6 @@ class Room:
         if self.left <= 0 or self.refusal or self.has_failed:
             return False
         if self._is_limited:
-            from webapp.sweeps import budget
-
             reserve = self._reserve if role == Role.TUNE else 0
             self.refusal = budget.refusal(self.sweep, budget.spent(self.sweep), self.active, reserve=reserve)
         return self.refusal is None
@@ -61,6 +59,8 @@ def fill(sweep: Sweep, checked: Definition, room: Room) -> str | None:
         _queue_seeds(one, sweep, checked, room)
     while room.allows() and (points := _points(sweep, checked, room)):
         for point in points:
+            if room.has_failed:
+                break
             trial = new_trial(sweep, checked, point, Trial.Source.SAMPLER)
             _queue_seeds(Open(trial, []), sweep, checked, room)
     return room.refusal or _is_done(sweep, checked)

@@ -121,7 +121,7 @@ def revive(sweep: Sweep, user: User | None) -> None:
 def _refuse_violations(checked: Definition, params: Mapping[str, Any]) -> None:
     from webapp.sweeps.search import space
 
-    if sentences := space.violations(checked.search, dict(params)):
+    if sentences := space.violations(checked.search, dict(params), checked.spec):
         raise Invalid([{"loc": ["params"], "msg": sentence} for sentence in sentences])
     try:
         run_specs.checked(plain.json(spec_of(checked, params, checked.seeds.first)))
