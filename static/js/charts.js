@@ -1,6 +1,7 @@
 // Figures that the server composes (webapp/charts): <div class="plot" data-figure="URL">. Each is fetched when scrolled to,
 // drawn in the colours of the theme, drawn again when the theme changes, and read again on the event `hone:refresh`. What a
-// figure says of itself (`layout.meta.caption`) is written into its panel's [data-caption].
+// figure says of itself (`layout.meta.caption`) is written into its panel's [data-caption]; `hone:drawn` is told
+// after each drawing.
 
 import { plotly } from "./plotly.js";
 import { CONFIG, onThemeChange, resolve } from "./figure.js";
@@ -34,7 +35,9 @@ async function paint(element) {
   element.closest("[data-hide-when-empty]")?.classList.toggle("is-empty", empty);
   const caption = element.closest(".panel")?.querySelector("[data-caption]");
   if (caption && figure?.layout?.meta) caption.textContent = figure.layout.meta.caption ?? "";
-  if (!empty) await Plotly.react(element, resolve(figure.data), resolve(figure.layout), CONFIG);
+  if (empty) return;
+  await Plotly.react(element, resolve(figure.data), resolve(figure.layout), CONFIG);
+  element.dispatchEvent(new Event("hone:drawn", { bubbles: true }));
 }
 
 export function start(root = document) {

@@ -1,9 +1,9 @@
-// The form of a new run: choosing a model, a method, ... swaps in its fields; typing brings the plan up to date.
+// The form of a new run, or of a new sweep: choosing a model, a method, ... swaps in its fields; typing brings the plan up to date.
 
 const PLAN_AFTER_MS = 350;
 let timer;
 
-const form = () => document.getElementById("new-run");
+const form = () => document.querySelector("form.new-run");
 
 function planSoon() {
   clearTimeout(timer);
@@ -11,18 +11,18 @@ function planSoon() {
 }
 
 function swap(what) {
-  return htmx.ajax("POST", form().action, { source: form(), target: "#new-run", swap: "outerHTML", values: { do: what } });
+  return htmx.ajax("POST", form().action, { source: form(), target: `#${form().id}`, swap: "outerHTML", values: { do: what } });
 }
 
-document.addEventListener("input", (event) => { if (event.target.closest("#new-run") && !event.target.matches("[type=file]")) planSoon(); });
+document.addEventListener("input", (event) => { if (event.target.closest("form.new-run") && !event.target.matches("[type=file]")) planSoon(); });
 
 document.addEventListener("change", (event) => {
-  if (event.target.matches("#new-run [data-chooses]")) swap("refresh");
-  if (event.target.matches("#new-run input[type=file]") && event.target.files.length) swap("upload");
+  if (event.target.matches("form.new-run [data-chooses]")) swap("refresh");
+  if (event.target.matches("form.new-run input[type=file]") && event.target.files.length) swap("upload");
 });
 
 document.addEventListener("click", (event) => {
-  const button = event.target.closest("#new-run button[data-swaps]");
+  const button = event.target.closest("form.new-run button[data-swaps]");
   if (!button) return;
   event.preventDefault();
   swap(button.value);
@@ -33,4 +33,4 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.xhr.status === 422) { event.detail.shouldSwap = true; event.detail.isError = false; }
 });
 
-document.querySelector("#new-run [aria-invalid]")?.focus();
+document.querySelector("form.new-run [aria-invalid]")?.focus();

@@ -7,13 +7,14 @@ from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from gpu_jobs import registry
 from webapp.accounts.models import Project, Role
 from webapp.accounts.roles import allows, projects_of
 from webapp.http import PROJECT_KEY
 from webapp.pages import queries
+from webapp.pages.sweeps.table import live_count
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ class Chrome:
         slug = self.project.slug
         return [
             self._item("Runs", "runs", slug, count=queries.run_count(self.project.pk), key="g r"),
+            self._item("Sweeps", "sweeps", slug, count=live_count(self.project.pk), key="g s"),
+            *self._mounted("Schedules", "schedules", slug),
+            *self._mounted("Protocols", "protocols", slug),
             self._item("Queue", "queue", count=queries.waiting_count(), key="g q"),
             self._item("Members", "project-members", slug),
         ]
@@ -94,6 +98,13 @@ class Chrome:
             self._item("Workers", "workers", count=queries.living_workers().count(), key="g w"),
             self._item("Access", "tokens"),
         ]
+
+    def _mounted(self, label: str, name: str, slug: str) -> list[Item]:
+        """The entry of a page that this installation may not have."""
+        try:
+            return [self._item(label, name, slug)]
+        except NoReverseMatch:
+            return []
 
     def _item(self, label: str, name: str, *args: str, count: int | None = None, key: str = "") -> Item:
         return Item(label, reverse(name, args=args), self._is_current(name), count, key)

@@ -16,7 +16,10 @@ from webapp.pages.forms.values import widget_of, written
 
 Error = Mapping[str, Any]
 OTHER = "More"
-SPELLED = {"lr": "learning rate", "gpus": "GPUs", "kv": "KV", "ffn": "feed-forward width", "rslora": "rsLoRA"}
+SPELLED = {
+    "lr": "learning rate", "gpu": "GPU", "gpus": "GPUs", "kv": "KV", "ffn": "feed-forward width", "rslora": "rsLoRA",
+    "flops": "FLOPs", "kwh": "kWh",
+}  # fmt: skip
 REFERENCES = ("run", "upload")  # widgets that offer what there is, in the source of the same name
 
 

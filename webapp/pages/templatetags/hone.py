@@ -90,6 +90,16 @@ def duration(value: Number | timedelta | None) -> str:
 
 
 @register.filter
+def hours(value: Number | None) -> str:
+    """Hours, with as many decimals as two digits need: 0.025, 1.2, 37."""
+    if value is None:
+        return ""
+    if value >= 10 or value == 0:
+        return f"{value:,.0f}"
+    return _significant(float(f"{value:.2g}")) if value >= 0.001 else "<0.001"
+
+
+@register.filter
 def between(start: datetime | None, stop: datetime | None) -> float | None:
     """Seconds from `start` to `stop`, or to now while it has not ended."""
     return None if start is None else ((stop or timezone.now()) - start).total_seconds()

@@ -16,6 +16,7 @@ from webapp.metrics.queries import summaries
 from webapp.pages.runs import artifacts, describe, facts, notes, panels
 from webapp.runs.models import Artifact, Attempt, LogLine, Run
 from webapp.runs.states import FINAL, PAUSABLE, REQUEUEABLE, STOPPABLE, Status
+from webapp.sweeps.models import Replicate
 
 TABS = {
     "charts": ("run", "Charts"),
@@ -120,6 +121,7 @@ def _context(request: PageRequest, run: Run, tab: str, attempts: list[Attempt]) 
     return {
         "run": run,
         "project": run.project,
+        "replicate": Replicate.objects.filter(run=run).select_related("trial__sweep").first(),
         "attempts": attempts,
         "marks_json": json.dumps(panels.marks_of(attempts)),
         "facts": facts.facts_of(run),

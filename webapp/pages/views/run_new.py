@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
@@ -19,26 +16,14 @@ from webapp.accounts.models import Project, Role
 from webapp.http import PageRequest, project_for, respond
 from webapp.pages.forms.run import RunForm
 from webapp.pages.forms.spec import spec_form
-from webapp.pages.forms.values import read, storable
+from webapp.pages.forms.values import storable
 from webapp.pages.runs import plan as plans
 from webapp.pages.runs.choices import bases, latest_base
+from webapp.pages.runs.draft import Draft, submitted, turn, upload
 from webapp.runs import actions
-from webapp.runs.errors import Invalid, TooLarge
+from webapp.runs.errors import Invalid
 from webapp.runs.models import Run
 from webapp.runs.queries import visible
-
-NOT_JSON = "This is not JSON: {error}."
-
-
-@dataclass
-class Draft:
-    """A run that somebody is about to queue: the kind, its spec so far, and what is wrong with it."""
-
-    kind: str
-    values: dict[str, Any]
-    text: str = ""  # the spec as JSON, when it is written by hand
-    is_text: bool = False
-    errors: list[FieldError] = field(default_factory=list)
 
 
 @require_http_methods(["GET", "POST"])
@@ -51,12 +36,12 @@ def new(request: PageRequest, slug: str) -> HttpResponse:
     project = project_for(request, slug, Role.EDITOR)
     if request.method == "GET":
         return _show(request, project, *_opened(request, project))
-    draft, form = _submitted(request.POST), RunForm(request.POST)
+    draft, form = submitted(request.POST), RunForm(request.POST)
     if "file" in request.FILES:
-        _upload(request, project, draft)
+        upload(request, project, draft)
     what = request.POST.get("do", "refresh")
     if what in ("json", "form"):
-        _turn(draft, to_text=what == "json")
+        turn(draft, to_text=what == "json")
     if what != "queue" or draft.errors:
         return _show(request, project, draft, form, quiet=what != "queue")
     return _queue(request, project, draft, form)
@@ -80,7 +65,7 @@ def _queue(request: PageRequest, project: Project, draft: Draft, form: RunForm) 
 def plan(request: PageRequest, slug: str) -> HttpResponse:
     """What the form, as it stands, will need."""
     project_for(request, slug, Role.EDITOR)
-    draft = _submitted(request.POST)
+    draft = submitted(request.POST)
     context: dict[str, Any] = {"errors": draft.errors}
     if not draft.errors:
         try:
@@ -113,52 +98,6 @@ def _start(project: Project, kind: str, base: Run | None) -> dict[str, Any]:
 def _run(request: PageRequest, name: str) -> Run | None:
     number = request.GET.get(name, "")
     return visible(request.user).filter(pk=int(number)).first() if number.isdecimal() and len(number) < 18 else None
-
-
-def _submitted(data: QueryDict) -> Draft:
-    kinds = registry.kinds()
-    kind = data.get("kind", "")
-    kind = kind if kind in kinds else next(iter(kinds))
-    if data.get("mode") != "json":
-        return Draft(kind, read(specs.schema(kind), data))
-    draft = Draft(kind, {}, data.get("spec", ""), is_text=True)
-    try:
-        value = json.loads(draft.text, parse_constant=_no_constant)
-        draft.values = value if isinstance(value, dict) else {}
-        if not isinstance(value, dict):
-            draft.errors = [{"loc": ["json"], "msg": "A spec is a JSON object: { ... }."}]
-    except (ValueError, RecursionError) as error:
-        draft.errors = [{"loc": ["json"], "msg": NOT_JSON.format(error=error)}]
-    if draft.values.get("kind") in kinds:
-        draft.kind = draft.values["kind"]
-    return draft
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number that a spec can hold")
-
-
-def _turn(draft: Draft, *, to_text: bool) -> None:
-    """From fields to JSON or back; text that is not JSON stays where it is."""
-    if to_text and not draft.is_text:
-        draft.text, draft.is_text = json.dumps(draft.values, indent=2, ensure_ascii=False), True
-    elif not to_text and not draft.errors:
-        draft.is_text = False
-
-
-def _upload(request: PageRequest, project: Project, draft: Draft) -> None:
-    """Keeps the file that came with the form and names it in the spec."""
-    file = request.FILES["file"]
-    if not isinstance(file, UploadedFile):
-        return
-    try:
-        upload = actions.add_upload(project=project, user=request.user, name=file.name or "", chunks=file.chunks())
-    except Invalid as error:
-        draft.errors += [{"loc": ["data", "upload"], "msg": item["msg"]} for item in error.errors]
-    except TooLarge as error:
-        draft.errors.append({"loc": ["data", "upload"], "msg": str(error)})
-    else:
-        draft.values["data"] = {**draft.values.get("data", {}), "source": "upload", "upload": upload.pk}
 
 
 def _show(request: PageRequest, project: Project, draft: Draft, form: RunForm, *, quiet: bool = False) -> HttpResponse:

@@ -1,0 +1,1 @@
+"""What the pages of sweeps show, worked out apart from HTTP."""
