@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
@@ -16,7 +17,7 @@ from webapp.sweeps.search.outcomes import outcomes, recalled
 from webapp.sweeps.search.problem import MOST_LISTED, Problem
 from webapp.sweeps.states import TrialStatus
 
-TRIES = 20  # of a model's proposals; then random points, so that a question always ends
+FEW = 20  # looks through the list of trials before a table of them is made
 
 
 class Observation(NamedTuple):
@@ -81,11 +82,28 @@ def _next(
     """The first candidate that meets the constraints and is new. The seed advances with the number of trials."""
     seed = int(np.random.SeedSequence([search.seed, len(seen)]).generate_state(1)[0])
     problem = Problem(search, len(objectives), spec, seed)
-    tried = {frozenset(one.params.items()) for one in seen}
+    tried = _Tried(seen)
     for params in _candidates(module, problem, objectives, seen):
-        if frozenset(params.items()) not in tried and problem.allows(params):
+        if not tried.has(params) and problem.allows(params):
             return params
     return None
+
+
+class _Tried:
+    """The points of history. The first few questions look through the list; only a long row of them, as of a grid, is
+    worth a table of 5,000 points."""
+
+    def __init__(self, seen: Sequence[Observation]) -> None:
+        self.points = [one.params for one in seen]
+        self.looks = 0
+
+    def has(self, params: Mapping[str, Any]) -> bool:
+        self.looks += 1
+        return params in self.points if self.looks <= FEW else frozenset(params.items()) in self._table
+
+    @functools.cached_property
+    def _table(self) -> set[frozenset[tuple[str, Any]]]:
+        return {frozenset(point.items()) for point in self.points}
 
 
 def _candidates(
@@ -98,7 +116,7 @@ def _candidates(
 
     told = recalled(outcomes(objectives, seen), module.REMEMBERS, module.KEEPS_BEST) if module.REMEMBERS != 0 else []
     sampler = module.build(problem.search.sampler, problem, told)
-    return itertools.chain(itertools.islice(asked(sampler, problem, told), TRIES), problem.leftovers())
+    return itertools.chain(itertools.islice(asked(sampler, problem, told), module.TRIES), problem.leftovers())
 
 
 def _exhausted(search: Search, tried: int, spec: Mapping[str, Any] | None) -> str:

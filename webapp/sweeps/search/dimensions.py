@@ -10,6 +10,7 @@ from webapp.sweeps.definition import Choices, Dimension, Plain, Range
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
+BELOW_ONE = math.nextafter(1.0, 0.0)
 SLACK = 1e-9  # of a step, for the rounding of 0.1 + 0.2
 
 
@@ -108,9 +109,11 @@ def _rounded(value: float, dimension: Range, is_whole: bool) -> float | int:
 
 
 def share(dimension: Range, value: float, is_whole: bool) -> float:
-    """Where a number lies in its range, in [0, 1]: what `placed` undoes, but for rounding."""
-    low, high = _low(dimension, is_whole), _high(dimension, is_whole)
-    if low == high:
-        return 0.5
+    """Where a number lies in its range, in [0, 1): `placed` gives it back. One of a list lies in the middle."""
+    low, high, count = _low(dimension, is_whole), _high(dimension, is_whole), size(dimension, is_whole)
+    if dimension.log and is_whole:
+        low, high = low - 0.5, high + 0.5
+    elif math.isfinite(count):
+        return (round((value - low) / (step_of(dimension, is_whole) or 1.0)) + 0.5) / count
     found = math.log(value / low) / math.log(high / low) if dimension.log else (value - low) / (high - low)
-    return min(max(found, 0.0), 1.0)
+    return min(max(found, 0.0), BELOW_ONE)

@@ -34,7 +34,7 @@ class Expression(NamedTuple):
         return _value(self.tree, {name: params[path] for name, path in self.paths.items()})
 
 
-def compile(text: str, names: Iterable[str]) -> Expression:
+def compile(text: str, names: Iterable[str]) -> Expression:  # noqa: A001 - as re.compile
     """Reads a constraint. Names are dotted paths, or their last part where only one path ends so.
 
     Numbers, strings, True, False, None, names, + - * / // % **, comparisons, `in (...)`, and, or, not, parentheses,

@@ -39,14 +39,24 @@ def types(schema: Schema) -> set[str]:
     return {name for item in schema.get("anyOf", []) for name in types(item)}
 
 
-def named(schema: Schema) -> dict[str, str]:
-    """{name: reference} of a value that has several shapes told apart by `name`; {} for any other."""
-    discriminator = schema.get("discriminator", {})
-    mapping: dict[str, str] = discriminator.get("mapping", {}) if discriminator.get("propertyName") == "name" else {}
-    return mapping
+def fields(spec: Mapping[str, Any]) -> Iterator[tuple[str, Schema]]:
+    """(name, schema) of what a spec of this kind has at its top."""
+    root = _schema(str(spec.get("kind")))
+    yield from root.get("properties", {}).items()
 
 
-def resolved(root: Schema, schema: Schema) -> Schema:
+def shapes(spec: Mapping[str, Any], field: str) -> dict[str, Schema]:
+    """{name: schema} of the methods that a field may name; {} for a field of any other sort."""
+    root = _schema(str(spec.get("kind")))
+    schema = root["properties"][field]
+    if (discriminator := schema.get("discriminator", {})).get("propertyName") == "name":
+        return {name: _resolved(root, {"$ref": one}) for name, one in discriminator["mapping"].items()}
+    only = _resolved(root, schema)
+    name = only.get("properties", {}).get("name", {}).get("const")
+    return {name: only} if name else {}
+
+
+def _resolved(root: Schema, schema: Schema) -> Schema:
     reference = schema.get("$ref")
     return root["$defs"][reference.rpartition("/")[2]] if reference else schema
 
@@ -67,7 +77,7 @@ def _is_whole(spec: Mapping[str, Any], path: str, one: Range, space: Space) -> b
 
 
 def _walk(root: Schema, schema: Schema, parts: list[str], prefix: str, value: Any, space: Space) -> Iterator[Schema]:
-    schema = resolved(root, schema)
+    schema = _resolved(root, schema)
     if not parts:
         yield schema
         return
@@ -84,7 +94,7 @@ def _shapes(root: Schema, schema: Schema, prefix: str, value: Any, space: Space)
         return
     yield schema
     for item in schema.get("anyOf", []):
-        yield from _shapes(root, resolved(root, item), prefix, value, space)
+        yield from _shapes(root, _resolved(root, item), prefix, value, space)
 
 
 def _chosen(root: Schema, schema: Schema, prefix: str, value: Any, space: Space) -> Iterator[Schema]:
@@ -95,4 +105,4 @@ def _chosen(root: Schema, schema: Schema, prefix: str, value: Any, space: Space)
     names = searched.choices if isinstance(searched, Choices) else [given.get(key)]
     chosen = [mapping[name] for name in names if isinstance(name, str) and name in mapping]
     for reference in chosen or mapping.values():
-        yield resolved(root, {"$ref": reference})
+        yield _resolved(root, {"$ref": reference})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,7 @@ from webapp.sweeps.states import BAD, OPEN, TrialStatus
 if TYPE_CHECKING:
     from webapp.sweeps.search.asking import Observation
 
+SUCCEEDED, STOPPED = TrialStatus.SUCCEEDED, TrialStatus.STOPPED
 MARGIN = 0.1  # of the spread of what was seen: a failure is that much worse than the worst
 
 
@@ -43,18 +45,21 @@ def outcomes(objectives: Sequence[Objective], history: Sequence[Observation]) ->
 def _measured(turned: Sequence[float], history: Sequence[Observation]) -> Iterator[Outcome]:
     """With losses () where the result is a bad one."""
     for one in history:
-        if one.status in OPEN:
+        if one.status == SUCCEEDED or one.status == STOPPED:
+            if one.values and len(one.values) == len(turned):
+                yield Outcome(one.number, one.params, _losses(turned, one.values))
+        elif one.status in OPEN:
             yield Outcome(one.number, one.params, None)
         elif one.status in BAD:
             yield Outcome(one.number, one.params, ())
-        elif one.status != TrialStatus.CANCELLED and one.values and len(one.values) == len(turned):
-            yield Outcome(one.number, one.params, _losses(turned, one.values))
 
 
 def _losses(turned: Sequence[float], values: Sequence[float | None]) -> tuple[float, ...]:
-    if any(value is None or not math.isfinite(value) for value in values):
+    try:
+        losses = tuple(map(operator.mul, turned, values))
+    except TypeError:  # a value is None
         return ()
-    return tuple(sign * float(value) for sign, value in zip(turned, values, strict=True) if value is not None)
+    return losses if all(map(math.isfinite, losses)) else ()
 
 
 def _penalty(losses: Sequence[tuple[float, ...]], objectives: int) -> tuple[float, ...]:
@@ -83,7 +88,8 @@ def recalled(found: Sequence[Outcome], most: int | None, best: int = 0) -> list[
 def _best(losses: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     """(<= count,) places of the least losses (n, 1); with several objectives (n, k) of those that nobody dominates."""
     if losses.shape[1] == 1:
-        return np.argsort(losses[:, 0], kind="stable")[:count]
+        order: NDArray[np.intp] = np.argsort(losses[:, 0], kind="stable")
+        return order[:count]
     order = np.lexsort(losses.T[::-1])
     front: list[int] = []
     for place in order:  # whoever dominates a point comes before it
@@ -91,4 +97,5 @@ def _best(losses: NDArray[np.float64], count: int) -> NDArray[np.intp]:
         if not ((others <= losses[place]).all(axis=1) & (others < losses[place]).any(axis=1)).any():
             front.append(int(place))
     every = np.linspace(0, len(front) - 1, min(count, len(front))).astype(int)
-    return np.array(front, np.intp)[every]
+    chosen: NDArray[np.intp] = np.array(front, np.intp)[every]
+    return chosen

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from webapp.accounts.errors import FieldError, Invalid
 from webapp.sweeps.definition import Choices, Dimension, Range, Search, Space
 from webapp.sweeps.search import dimensions, expressions, knobs
 
+Place: TypeAlias = list[str | int]
 DRAWS = 2000  # points that are tried before constraints are said to leave none
 
 
@@ -94,7 +95,8 @@ def _compiled(search: Search, index: int) -> expressions.Expression:
 
 
 def _check_dimension(space: Space, path: str, spec: Mapping[str, Any]) -> Iterator[FieldError]:
-    one, place = space[path], ["search", "space", path]
+    one = space[path]
+    place: Place = ["search", "space", path]
     if not all(path.split(".")):
         yield _error(place, f"{path!r} is not a path: write it like optimizer.lr.")
     if path == "seed":
@@ -109,20 +111,20 @@ def _check_dimension(space: Space, path: str, spec: Mapping[str, Any]) -> Iterat
         yield from _check_condition(space, parent, values, [*place, "when", parent])
 
 
-def _check_choices(one: Choices, place: list[str | int]) -> Iterator[FieldError]:
+def _check_choices(one: Choices, place: Place) -> Iterator[FieldError]:
     twice = [choice for index, choice in enumerate(one.choices) if choice in one.choices[:index]]
     if twice:
         yield _error([*place, "choices"], f"{twice[0]!r} is there twice (or equals another choice).")
 
 
-def _check_whole(one: Range, place: list[str | int]) -> Iterator[FieldError]:
+def _check_whole(one: Range, place: Place) -> Iterator[FieldError]:
     for name in ("low", "high", "step"):
         number = getattr(one, name)
         if number is not None and not float(number).is_integer():
             yield _error([*place, name], f"{name} must be a whole number, as the knob is: {number:g} is not.")
 
 
-def _check_condition(space: Space, parent: str, values: list[Any], place: list[str | int]) -> Iterator[FieldError]:
+def _check_condition(space: Space, parent: str, values: list[Any], place: Place) -> Iterator[FieldError]:
     if parent not in space:
         yield _error(place, f"{parent} is not in the space, which has {', '.join(space)}.")
         return
@@ -167,7 +169,7 @@ def _never(one: expressions.Expression, points: list[dict[str, Any]]) -> str:
     return f"None of {DRAWS:,} random points meets {one.text!r}: widen it, or the space."
 
 
-def _error(place: list[Any], msg: str) -> FieldError:
+def _error(place: Place, msg: str) -> FieldError:
     return {"loc": place, "msg": msg}
 
 

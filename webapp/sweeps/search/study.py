@@ -16,18 +16,14 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
-SOME_TIME = datetime(2000, 1, 1)  # Optuna wants one; no sampler reads it  # noqa: DTZ001
+SOME_TIME = datetime(2000, 1, 1)  # Optuna wants one; no sampler reads it
 
 
 def asked(sampler: BaseSampler, problem: Problem, told: Sequence[Outcome]) -> Iterator[dict[str, Any]]:
-    """Points, without end. Each that the caller does not take is taken back before the next."""
-    from optuna.trial import TrialState
-
+    """Points, without end. One that the caller refuses counts as running for the next: a model looks elsewhere."""
     study = _study(sampler, problem, told)
     while True:
-        trial = study.ask()
-        yield _suggested(trial, problem)
-        study.tell(trial, state=TrialState.FAIL)
+        yield _suggested(study.ask(), problem)
 
 
 def _study(sampler: BaseSampler, problem: Problem, told: Sequence[Outcome]) -> Study:
@@ -53,12 +49,14 @@ def _suggested(trial: Trial, problem: Problem) -> dict[str, Any]:
 
 
 def _suggest(trial: Trial, path: str, distribution: Any) -> Any:
-    from optuna.distributions import FloatDistribution, IntDistribution
+    from optuna.distributions import CategoricalDistribution, IntDistribution
 
-    if isinstance(distribution, IntDistribution | FloatDistribution):
-        suggest = trial.suggest_int if isinstance(distribution, IntDistribution) else trial.suggest_float
-        return suggest(path, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
-    return trial.suggest_categorical(path, distribution.choices)
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(path, distribution.choices)
+    low, high, step, log = distribution.low, distribution.high, distribution.step, distribution.log
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(path, low, high, step=step, log=log)
+    return trial.suggest_float(path, low, high, step=step, log=log)
 
 
 def _templates(problem: Problem, told: Sequence[Outcome]) -> Iterator[FrozenTrial]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2310.20708"
 REMEMBERS = 300
 KEEPS_BEST = 50
+TRIES = 3
 
 
 class Knobs(Base):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PAPER = "https://doi.org/10.1109/4235.996017"
 REMEMBERS = None
 KEEPS_BEST = 0
+TRIES = 20
 
 
 class Knobs(Base):

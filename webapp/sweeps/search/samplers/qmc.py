@@ -35,7 +35,9 @@ def _sequence(problem: Problem, place: int) -> Iterator[dict[str, Any]]:
 
     from webapp.sweeps.search.space import placed
 
-    sobol = Sobol(len(problem.order), scramble=True, rng=problem.search.seed).fast_forward(place)
+    sobol = Sobol(len(problem.order), scramble=True, rng=problem.search.seed)
+    if place:  # scipy 1.17 can't skip 0 points
+        sobol.fast_forward(place)
     while True:
         for shares in sobol.random(BLOCK):  # (paths,) in [0, 1)
             yield placed(problem.space, dict(zip(problem.order, shares.tolist(), strict=True)), problem.whole)

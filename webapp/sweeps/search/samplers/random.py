@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PAPER = "https://www.jmlr.org/papers/v13/bergstra12a.html"
 REMEMBERS = 0
 KEEPS_BEST = 0
+TRIES = 1000
 
 
 class Knobs(Base):
