@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from tests.api.test_errors import refused
 from tests.api.test_sweeps import body
 from tests.api.world import World, post
 from tests.runs import scene as runs
@@ -47,10 +50,15 @@ def test_a_suggested_space_is_one_that_a_sweep_takes(world: World) -> None:
     assert response.status_code == 201, response.content
 
 
+@pytest.mark.parametrize("spec", [{}, {"kind": "nonsense"}, {"kind": 5}])
+def test_a_space_is_suggested_for_kinds_that_there_are(spec: dict[str, Any], world: World) -> None:
+    assert "finetune" in refused(post(world.client("viewer"), "/sweeps/suggestions", spec), 422, "kind")
+
+
 @pytest.mark.parametrize(("path", "folder"), [("/samplers", "search.samplers"), ("/stoppers", "stoppers")])
 def test_what_is_registered_is_told_with_its_knobs(path: str, folder: str, world: World) -> None:
     items = world.client("viewer").get(f"/api/v1{path}").json()["items"]
     assert [item["name"] for item in items] == list(registry.entries(folder))
     for item in items:
-        assert item["title"] and item["summary"] and item["doc"]
+        assert item["title"] and item["summary"]
         assert item["knobs"]["properties"]["name"]["const"] == item["name"]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from ninja import Body, Router
 
+from gpu_jobs import registry as jobs
 from webapp.api.access import project_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import Invalid
@@ -38,10 +39,13 @@ def plan_sweep(request: HttpRequest, body: PlanInput) -> SweepPlan:
 
 @router.post("/sweeps/suggestions", response=SpaceOutput)
 def suggest_space(request: HttpRequest, body: Spec) -> SpaceOutput:
-    """A space from the knobs of the spec in the body: their bounds, choices and scales. Change it as you like."""
+    """A space from the knobs of the spec's methods, or of a bare `{"kind": ..}`: bounds, choices, scales. Change it."""
     from webapp.sweeps.search.suggestions import suggested
 
     refuse_non_finite(body)
+    kind, kinds = body.get("kind"), jobs.kinds()
+    if not (isinstance(kind, str) and kind in kinds):
+        raise Invalid([{"loc": ["kind"], "msg": f"kind must be one of {', '.join(kinds)}, not {kind!r}."}])
     return SpaceOutput(space=suggested(body))
 
 

@@ -52,7 +52,7 @@ def list_sweeps(request: HttpRequest, filters: Query[SweepFilter], limit: Limit 
 
 @router.post("", response={201: SweepOutput})
 def create_sweep(request: HttpRequest, body: SweepInput) -> Status[SweepOutput]:
-    """Starts a search: its first runs are queued at once. For editors."""
+    """Starts a search: a worker asks for its first points within a second. For editors."""
     user = user_of(request)
     project = project_or_404(user, body.project, Role.EDITOR)
     definition, place = definition_of(body), body.model_dump(include={"name", "tags", "priority", "queue"})

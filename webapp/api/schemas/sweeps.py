@@ -84,10 +84,12 @@ class PlanInput(SweepInput):
 
 
 class SearchChanges(Input):
-    """`space` and `constraints` replace those that are there; what is left out stays. The sampler stays."""
+    """What is sent takes the place of what is there; what is left out stays."""
 
+    sampler: dict[str, Any] | str | None = None
     space: dict[str, Any] | None = None
     constraints: list[str] | None = None
+    seed: int | None = None
 
 
 class SweepChanges(Input):

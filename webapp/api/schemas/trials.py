@@ -58,7 +58,7 @@ class TrialOutput(Output):
     priority: int
     created_at: datetime
     ended_at: datetime | None
-    url: str
+    url: str = Field(description="Its address in this API.")
 
 
 class TrialList(Output):
