@@ -47,15 +47,24 @@ def _uploaded(source: UploadData, context: Context) -> Path:
 def _path(source: PathData, context: Context) -> Corpus:
     path = local(source.path, "data.path", DataError)
     named = {"eval": source.eval_path, "test": source.test_path}
-    others = {side: local(other, f"data.{side}_path", DataError) for side, other in named.items() if other is not None}
-    held_out = {side: _files(source, other, other.name, context) for side, other in others.items()}
+    held_out = {side: _held_out(source, other, f"data.{side}_path", context) for side, other in named.items() if other}
     return _files(source, path, path.name, context, held_out)
 
 
+def _held_out(source: PathData, named: str, field: str, context: Context) -> Corpus:
+    path = local(named, field, DataError)
+    return _files(source, path, path.name, context, field=field)
+
+
 def _files(
-    source: TableSource, path: Path, name: str, context: Context, held_out: Mapping[str, Corpus] = NOTHING
+    source: TableSource,
+    path: Path,
+    name: str,
+    context: Context,
+    held_out: Mapping[str, Corpus] = NOTHING,
+    field: str = "data.path",
 ) -> Corpus:
-    found = files.find(path, source.format, "data.path", name)
+    found = files.find(path, source.format, field, name)
     digest = found.digest(context.cache_dir)
     if found.format == "text":
         return Corpus(name, digest, lambda: files.texts(found.paths), held_out=held_out)
