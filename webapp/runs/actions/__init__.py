@@ -16,6 +16,7 @@ from webapp.runs.actions.attempts import (
 )
 from webapp.runs.actions.claiming import claim
 from webapp.runs.actions.control import cancel, delete, finish_external, pause, requeue, resume, update
+from webapp.runs.actions.forking import fork
 from webapp.runs.actions.queues import move, pause_queue, resume_queue
 from webapp.runs.actions.reaping import Observation, reap
 from webapp.runs.actions.submission import add_upload, clone, create_external, delete_upload, submit
@@ -38,6 +39,7 @@ __all__ = [
     "entered_phase",
     "finish",
     "finish_external",
+    "fork",
     "heartbeat",
     "lock",
     "logged",
