@@ -18,7 +18,9 @@ from webapp.metrics import actions as metrics
 from webapp.runs import actions, blobs
 from webapp.runs.models import Run, Upload, Worker
 from webapp.sweeps import actions as sweep_actions
+from webapp.sweeps import registry, studies
 from webapp.sweeps.models import Sweep, Trial
+from webapp.sweeps.studies import Study
 
 ROLES = ("owner", "editor", "viewer", "stranger", "anonymous")
 
@@ -89,6 +91,12 @@ class World:
     def sweep(self) -> Sweep:
         """Running, with two trials whose runs wait."""
         return sweeps.advanced(sweeps.create(project=self.project, user=self.owner))
+
+    @cached_property
+    def study(self) -> Study:
+        entry = registry.entries("protocols")["eval_variance"]
+        knobs = studies.knobs_of(entry, {"seeds": 3})
+        return studies.start(entry=entry, project=self.project, user=self.owner, knobs=knobs, spec=scene.SPEC)
 
     @cached_property
     def paused_sweep(self) -> Sweep:
