@@ -29,7 +29,7 @@ FLOPS = {"flops": {"total": 4e12, "per_step": 4e10}}  # of 100 steps
 
 def a_sweep(**changes: Any) -> Sweep:
     asked = {
-        "spec": scene.SPEC,
+        "spec": {**scene.SPEC, "optimizer": {"name": "adamw"}},
         "search": {"sampler": "random", "space": {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}},
         "objective": {"metric": "eval/loss"},
         "trials": 10,
