@@ -16,7 +16,6 @@ from webapp.metrics.summary import Summary
 from webapp.sweeps.curves import Curve
 from webapp.sweeps.definition import Definition, Objective, sign, signs
 from webapp.sweeps.models import Replicate, Sweep, Trial
-from webapp.sweeps.search.asking import Observation
 from webapp.sweeps.specs import test_metric
 from webapp.sweeps.states import CLOSED, Role, TrialStatus
 from webapp.sweeps.statistics import Interval, interval
@@ -104,18 +103,6 @@ def best(sweep: Sweep) -> Best | None:
     test = [_interval(list(column), confidence) for column in zip(*by_role[Role.TEST], strict=True)] or None
     unknown: list[Interval | None] = [None] * len(checked.objective)
     return Best(winner.number, winner.params, _values(winner), intervals or unknown, test)
-
-
-def observations(sweep: Sweep) -> list[Observation]:
-    """All trials as a sampler sees them."""
-    numbers = dict(Trial.objects.filter(sweep=sweep).values_list("pk", "number"))
-    fields = ("number", "params", "status", "values", "parent_id", "generation")
-    return [
-        Observation(number, params, TrialStatus(status), values, numbers.get(parent_id), generation)
-        for number, params, status, values, parent_id, generation in Trial.objects.filter(sweep=sweep)
-        .order_by("number")
-        .values_list(*fields)
-    ]
 
 
 def curves(sweep: Sweep) -> list[Curve]:

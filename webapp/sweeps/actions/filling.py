@@ -8,15 +8,15 @@ from webapp.accounts.errors import Invalid
 from webapp.runs import actions as run_actions
 from webapp.runs.models import Run
 from webapp.runs.states import FINAL, Status
-from webapp.sweeps import budget, queries
+from webapp.sweeps import budget
 from webapp.sweeps.actions.control import runs_of
 from webapp.sweeps.actions.settling import Open, open_trials
 from webapp.sweeps.actions.transitions import close
 from webapp.sweeps.actions.trials import new_trial
 from webapp.sweeps.definition import Definition
 from webapp.sweeps.errors import Exhausted
+from webapp.sweeps.histories import observations
 from webapp.sweeps.models import Replicate, Sweep, Trial
-from webapp.sweeps.registry import entry_of
 from webapp.sweeps.search.asking import Point, ask
 from webapp.sweeps.specs import seeds_of, spec_of
 from webapp.sweeps.states import CLOSED, Role, TrialStatus
@@ -74,19 +74,10 @@ def _points(sweep: Sweep, checked: Definition, room: Room) -> list[Point]:
     if count <= 0:
         return []
     try:
-        return _next(sweep, checked, count)
+        return ask(checked.search, checked.objective, observations(sweep), count, checked.spec)
     except Exhausted as error:
         room.refusal = str(error)
         return []
-
-
-def _next(sweep: Sweep, checked: Definition, count: int) -> list[Point]:
-    history = queries.observations(sweep)
-    sampler = entry_of(checked.search.sampler).module
-    if propose := getattr(sampler, "propose", None):
-        found: list[Point] = propose(checked.search.sampler, checked.search, checked.objective, history, count)
-        return found
-    return ask(checked.search, checked.objective, history, count, spec=checked.spec)
 
 
 def _asked(sweep: Sweep) -> int:

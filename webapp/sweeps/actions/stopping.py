@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from datetime import datetime
 
 from webapp.metrics.queries import raw_of, summaries
 from webapp.runs.states import STOPPABLE
@@ -20,7 +21,9 @@ from webapp.sweeps.states import CLOSED, Role, TrialStatus
 MOST_SWEEPS = 20
 MOST_FORECASTS = 50
 Curves = dict[int, Curve]  # by the trial's number
-_ended: OrderedDict[int, Curves] = OrderedDict()  # of this process: curves of trials that are over never change
+_ended: OrderedDict[tuple[int, datetime], Curves] = (
+    OrderedDict()
+)  # of this process: curves of trials that are over never change
 _seen: dict[int, int | None] = {}  # run -> last step at which its trial was judged
 
 
@@ -59,8 +62,8 @@ def _curves(items: Sequence[Replicate], checked: Definition) -> list[Curve]:
 
 def _ended_curves(sweep: Sweep, checked: Definition) -> list[Curve]:
     """Of the trials that are over; read once in this process, least recently asked sweeps forgotten first."""
-    known = _ended.setdefault(sweep.pk, {})
-    _ended.move_to_end(sweep.pk)
+    known = _ended.setdefault((sweep.pk, sweep.created_at), {})
+    _ended.move_to_end((sweep.pk, sweep.created_at))
     while len(_ended) > MOST_SWEEPS:
         _ended.popitem(last=False)
     over = set(Trial.objects.filter(sweep=sweep, status__in=CLOSED).values_list("number", flat=True))
