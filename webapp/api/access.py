@@ -7,8 +7,9 @@ from webapp.accounts.roles import allows, projects_of
 from webapp.api.errors import Forbidden, NotFound
 from webapp.runs.models import Run
 from webapp.runs.queries import visible
-from webapp.sweeps.models import Sweep, Trial
+from webapp.sweeps.models import Schedule, Sweep, Trial
 from webapp.sweeps.queries import visible as visible_sweeps
+from webapp.sweeps.scheduling.queries import visible as visible_schedules
 
 LARGEST_ID = 2**63 - 1
 LARGEST_NUMBER = 2**31 - 1  # of a trial in its sweep
@@ -49,6 +50,15 @@ def trial_or_404(user: User, sweep_id: int, number: int, needed: Role = Role.VIE
         raise NotFound(f"Sweep {sweep_id} has no trial {number}.")
     trial.sweep = sweep
     return trial
+
+
+def schedule_or_404(user: User, schedule_id: int, needed: Role = Role.VIEWER) -> Schedule:
+    """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
+    schedule = visible_schedules(user).filter(pk=schedule_id).first() if 0 < schedule_id <= LARGEST_ID else None
+    if schedule is None:
+        raise NotFound(f"There is no schedule {schedule_id}.")
+    require(user, schedule.project, needed)
+    return schedule
 
 
 def require(user: User, project: Project, needed: Role) -> None:
