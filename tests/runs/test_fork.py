@@ -30,7 +30,8 @@ MODEL = {
     "dropout": 0.3,
 }
 SPEC: dict[str, Any] = {
-    **TINY, "model": MODEL, "schedule": {"name": "constant"}, "steps": 6, "checkpoint_every": 0, "checkpoint_at_end": True,
+    **TINY, "model": MODEL, "schedule": {"name": "constant"}, "steps": 6,
+    "checkpoint_every": 0, "checkpoint_at_end": True,
 }  # fmt: skip
 
 

@@ -1,0 +1,78 @@
+"""What of a spec can change while training goes on from a checkpoint; the rest a population can't search.
+
+Whether a method's knob changes the shapes of what is trained is counted, not listed: by the plan of a small model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gpu_jobs import cost, registry
+from gpu_jobs.sources import BUILTIN_MODELS
+from gpu_jobs.spec import Training
+from webapp.accounts.errors import FieldError, Invalid
+from webapp.runs import specs
+from webapp.runs.actions.forking import FIXED, NAMED
+from webapp.runs.merging import merged
+from webapp.sweeps.definition import Choices, Dimension, Space
+from webapp.sweeps.specs import nested
+
+SAMPLED = 50  # steps of an interval at which a schedule is looked at
+
+
+def errors(space: Space, spec: Mapping[str, Any], interval_steps: int) -> Iterator[FieldError]:
+    """Everything that keeps runs of this spec from going on from each other every `interval_steps`."""
+    for path, dimension in space.items():
+        if reason := _refusal(path, dimension, spec):
+            yield {"loc": ["search", "space", path], "msg": f"{path} can't change while training goes on: {reason}."}
+    if not spec.get("checkpoint_at_end"):
+        msg = "checkpoint_at_end must be true: members go on from each other's last step."
+        yield {"loc": ["spec", "checkpoint_at_end"], "msg": msg}
+    if any(_depends_on_steps(changed, interval_steps) for changed in _variants(space, spec)):
+        msg = "schedule must not depend on steps, or the rate would fall in every interval: choose constant."
+        yield {"loc": ["spec", "schedule"], "msg": msg}
+
+
+def _refusal(path: str, dimension: Dimension, spec: Mapping[str, Any]) -> str | None:
+    top = path.partition(".")[0]
+    if path == "steps":
+        return "the interval sets it; search over something else"
+    if top in FIXED or path in {f"{field}.name" for field in NAMED}:
+        return "the checkpoint depends on it; set it in the spec"
+    counts = {_trained(changed) for changed in _variants({path: dimension}, spec)} if top == "method" else set()
+    return "it changes the shapes of what is trained; set it in the spec" if len(counts) > 1 else None
+
+
+def _variants(space: Space, spec: Mapping[str, Any]) -> Iterator[Training]:
+    """The spec, and the spec with each bound and choice; those that are invalid are told elsewhere."""
+    changes = [{path: value} for path, dimension in space.items() for value in _values(dimension)]
+    for change in [{}, *changes]:
+        try:
+            parsed = specs.checked(merged(dict(spec), nested(change)))
+        except Invalid:
+            continue
+        if isinstance(parsed, Training):
+            yield parsed
+
+
+def _values(dimension: Dimension) -> list[Any]:
+    if isinstance(dimension, Choices):
+        return list(dimension.choices)
+    return [int(value) if value.is_integer() else value for value in (dimension.low, dimension.high)]
+
+
+def _trained(spec: Training) -> int | None:
+    """Weights that are trained; of a small model in place of one that only the worker knows."""
+    task = spec.resolved_task
+    small = BUILTIN_MODELS["nano-vit" if task == "image_classification" else "nano"]
+    labels = None if task == "causal_lm" else 2
+    config = cost.config_of(spec, {}) or small.config(vocab_size=cost.BYTE_VOCAB, labels=labels)
+    return cost.plan_for(spec, config, bf16=False).parameters["trainable"]
+
+
+def _depends_on_steps(spec: Training, interval_steps: int) -> bool:
+    factor = registry.method_of(spec.schedule).module.factor
+    steps = range(0, interval_steps, max(1, interval_steps // SAMPLED))
+    return any(factor(spec.schedule, step, interval_steps) != factor(spec.schedule, step, 2 * interval_steps)
+               for step in steps)  # fmt: skip
