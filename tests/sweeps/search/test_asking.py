@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -32,12 +33,14 @@ def loss(params: dict[str, float]) -> float:
 def test_a_restarted_process_asks_for_the_same_points() -> None:
     asked = [search(str(one.values[0])) for one in samplers() if not any(mark.args[0] for mark in one.marks)]
     histories = [searched(one, 6, loss) for one in asked]
-    told = json.dumps([[one.model_dump(mode="json"), history, SPEC] for one, history in zip(asked, histories)])
+    told = json.dumps(
+        [[one.model_dump(mode="json"), history, SPEC] for one, history in zip(asked, histories, strict=True)]
+    )
     done = subprocess.run(
         [sys.executable, "-c", RESTARTED], input=told, capture_output=True, text=True, check=True,
         cwd=Path(__file__).parents[3],
     )  # fmt: skip
-    expected = [ask(one, LOSS, history, spec=SPEC)[0].params for one, history in zip(asked, histories)]
+    expected = [ask(one, LOSS, history, spec=SPEC)[0].params for one, history in zip(asked, histories, strict=True)]
     assert [json.loads(line) for line in done.stdout.splitlines()] == expected
 
 
@@ -91,7 +94,7 @@ def test_what_is_recalled_has_the_best_and_an_even_sample_of_the_rest() -> None:
     values = [one.losses[0] for one in kept if one.losses]
     assert len(values) == 100 and set(range(10)) <= {int(value) for value in values}
     assert kept[-1].number == 1000
-    gaps = [after.number - before.number for before, after in zip(kept, kept[1:])]
+    gaps = [after.number - before.number for before, after in pairwise(kept)]
     assert max(gaps) <= 12, "every eleventh of the 990 others"
 
 

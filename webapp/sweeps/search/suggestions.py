@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -67,13 +68,14 @@ def _dimension(schema: Schema, given: Any) -> dict[str, Any] | None:
 
 
 def _range(schema: Schema, kind: str, value: float) -> dict[str, Any] | None:
-    low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
-    high = schema.get("maximum", schema.get("exclusiveMaximum"))
-    if high is not None and high - low <= WIDEST and kind == "number" and not schema.get("log"):
-        low = low if "minimum" in schema else (low + value) / 2  # a bound that is excluded
-        return {"low": low, "high": high if "maximum" in schema else (value + high) / 2}
+    least: float = schema.get("minimum", schema.get("exclusiveMinimum", 0))
+    most: float = schema.get("maximum", schema.get("exclusiveMaximum", math.inf))
+    if most - least <= WIDEST and kind == "number" and not schema.get("log"):
+        low = least if "minimum" in schema else (least + value) / 2  # a bound that is excluded
+        return {"low": low, "high": most if "maximum" in schema else (value + most) / 2}
     if value <= 0:
         return None
-    bounds = max(low, value / FACTOR[kind]), value * FACTOR[kind] if high is None else min(high, value * FACTOR[kind])
-    low, high = (max(1, round(bound)) if kind == "integer" else float(f"{bound:.6g}") for bound in bounds)
-    return {"low": low, "high": high, "log": True} if low < high else None
+    low, high = max(least, value / FACTOR[kind]), min(most, value * FACTOR[kind])
+    if kind == "integer":
+        low, high = max(1, round(low)), round(high)
+    return {"low": float(f"{low:.6g}"), "high": float(f"{high:.6g}"), "log": True} if low < high else None

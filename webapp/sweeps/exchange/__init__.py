@@ -1,0 +1,1 @@
+"""Sweeps from and to other tools: Optuna studies, W&B sweep files."""
