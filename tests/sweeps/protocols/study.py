@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -24,6 +25,8 @@ PRETRAIN: dict[str, Any] = {
     "sequence_length": 16,
 }
 FINETUNE = {**PRETRAIN, "kind": "finetune", "method": {"name": "lora", "rank": 2}}
+STATUSES = ["succeeded", "succeeded", "succeeded", "failed", "diverged", "out_of_memory", "stopped", "running"]
+PARTS = ["tune", "score", "search", "full", "expert", ""]
 _numbers = count(1)
 
 
@@ -73,3 +76,41 @@ class Series:
 
     def __call__(self, run: int, metric: str) -> Points:
         return self.of.get((run, metric), Points.empty())
+
+
+def a_study(draw: random.Random) -> tuple[list[Row], Series, dict[int, dict[str, Any]]]:
+    """Rows of several sweeps with every kind of parameter, fate and label that protocols look at."""
+    series, rows = Series(), []
+    labels = {sweep: _labels(draw) for sweep in range(1, 5)}
+    for trial in range(draw.randint(1, 12)):
+        params = {
+            "optimizer.lr": draw.choice([1e-3, 1e-2, 1e-1]), "method.name": draw.choice(["lora", "full"]),
+            "method.rank": draw.choice([1, 4, 16]), "steps": draw.choice([10, 20, 40]), "batch_size": 4,
+            "density": draw.choice([0.2, 0.5]), "experts": draw.choice([2, 4]),
+        }  # fmt: skip
+        sweep, status = draw.randint(1, 4), draw.choice(STATUSES)
+        for seed in range(draw.randint(1, 3)):
+            found = _run(draw, params, sweep, trial, seed, status, labels[sweep]["part"])
+            series.add(found.run, "eval/loss", [draw.random() + 0.1 for _ in range(draw.randint(1, 6))])
+            rows.append(found)
+    return rows, series, labels
+
+
+def _labels(draw: random.Random) -> dict[str, Any]:
+    return {
+        "size": draw.choice(["1x16", "2x32"]), "study": draw.randint(1, 2), "workload": draw.choice(["a", "b"]),
+        "algorithm": draw.choice(["adamw", "sgd"]), "quality": "", "sampler": draw.choice(["tpe", "random"]),
+        "part": draw.choice(PARTS),
+    }  # fmt: skip
+
+
+def _run(draw: random.Random, params: dict[str, Any], sweep: int, trial: int, seed: int, status: str, part: str) -> Row:
+    is_test = seed == 2
+    data = {"source": "builtin", "name": "stdlib-source" if part == "score" else "language-reference"}
+    return row(
+        params, draw.random() + 0.1, sweep=sweep, trial=trial, seed=10_000 if is_test else seed, status=status,
+        role="test" if is_test else "tune", spec={**PRETRAIN, "data": data}, trainable=draw.choice([100, 1000, None]),
+        total=draw.choice([10_000, 20_000]), result={"stored_bytes": 100, "wall_time_s": 2.0},
+        metrics={"train/loss": [draw.random() + 1], "eval/accuracy": draw.random(), "train/grad_norm": draw.random(),
+                 "prune/connectivity": -draw.random(), "prune/similarity": draw.random()},
+    )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sweeps.protocols.study import FINETUNE, PRETRAIN, Series, row
+from tests.sweeps.protocols.study import FINETUNE, PRETRAIN, Series, a_study, row
 from webapp.accounts.errors import Invalid
 from webapp.sweeps import checking, registry
 from webapp.sweeps.measures.outcomes import Result
@@ -19,8 +19,6 @@ from webapp.sweeps.rows import Row
 
 ENTRIES = list(registry.entries("protocols").values())
 NEED_MORE = {"three_regime": "prune", "merge_grid": "merge"}  # kinds of jobs
-STATUSES = ["succeeded", "succeeded", "succeeded", "failed", "diverged", "out_of_memory", "stopped", "running"]
-PARTS = ["tune", "score", "search", "full", "expert", ""]
 
 every_protocol = pytest.mark.parametrize("entry", ENTRIES, ids=[entry.name for entry in ENTRIES])
 
@@ -100,41 +98,3 @@ def test_trials_without_a_value_are_counted_by_what_became_of_them(entry: Entry)
         "trials": 8, "succeeded": 1, "censored": 1, "diverged": 1, "out_of_memory": 1, "failed": 1, "cancelled": 1,
         "open": 2,
     }  # fmt: skip
-
-
-def a_study(draw: random.Random) -> tuple[list[Row], Series, dict[int, dict[str, Any]]]:
-    """Rows of several sweeps with every kind of parameter, fate and label that protocols look at."""
-    series, rows = Series(), []
-    labels = {sweep: _labels(draw) for sweep in range(1, 5)}
-    for trial in range(draw.randint(1, 12)):
-        params = {
-            "optimizer.lr": draw.choice([1e-3, 1e-2, 1e-1]), "method.name": draw.choice(["lora", "full"]),
-            "method.rank": draw.choice([1, 4, 16]), "steps": draw.choice([10, 20, 40]), "batch_size": 4,
-            "density": draw.choice([0.2, 0.5]), "experts": draw.choice([2, 4]),
-        }  # fmt: skip
-        sweep, status = draw.randint(1, 4), draw.choice(STATUSES)
-        for seed in range(draw.randint(1, 3)):
-            found = _run(draw, params, sweep, trial, seed, status, labels[sweep]["part"])
-            series.add(found.run, "eval/loss", [draw.random() + 0.1 for _ in range(draw.randint(1, 6))])
-            rows.append(found)
-    return rows, series, labels
-
-
-def _labels(draw: random.Random) -> dict[str, Any]:
-    return {
-        "size": draw.choice(["1x16", "2x32"]), "study": draw.randint(1, 2), "workload": draw.choice(["a", "b"]),
-        "algorithm": draw.choice(["adamw", "sgd"]), "quality": "", "sampler": draw.choice(["tpe", "random"]),
-        "part": draw.choice(PARTS),
-    }  # fmt: skip
-
-
-def _run(draw: random.Random, params: dict[str, Any], sweep: int, trial: int, seed: int, status: str, part: str) -> Row:
-    is_test = seed == 2
-    data = {"source": "builtin", "name": "stdlib-source" if part == "score" else "language-reference"}
-    return row(
-        params, draw.random() + 0.1, sweep=sweep, trial=trial, seed=10_000 if is_test else seed, status=status,
-        role="test" if is_test else "tune", spec={**PRETRAIN, "data": data}, trainable=draw.choice([100, 1000, None]),
-        total=draw.choice([10_000, 20_000]), result={"stored_bytes": 100, "wall_time_s": 2.0},
-        metrics={"train/loss": [draw.random() + 1], "eval/accuracy": draw.random(), "train/grad_norm": draw.random(),
-                 "prune/connectivity": -draw.random(), "prune/similarity": draw.random()},
-    )  # fmt: skip
