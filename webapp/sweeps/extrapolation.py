@@ -146,12 +146,14 @@ def _prior(weights: Floats, others: int) -> Floats:
     """(others + n, g): logarithms. A sibling's own weights are left out of its prior."""
     total = weights.sum(0) + SHAPE_WEIGHT / weights.shape[1]
     prior = np.concatenate([np.broadcast_to(total, (others, len(total))), total - weights])
-    return np.log(prior / prior.sum(1, keepdims=True))
+    shares: Floats = np.log(prior / prior.sum(1, keepdims=True))
+    return shares
 
 
 def _shares(logarithms: Floats) -> Floats:
-    weights = np.exp(logarithms - logarithms.max(1, keepdims=True))
-    return weights / weights.sum(1, keepdims=True)
+    weights: Floats = np.exp(logarithms - logarithms.max(1, keepdims=True))
+    weights /= weights.sum(1, keepdims=True)
+    return weights
 
 
 def _average(fit: Fit, prior: Floats) -> tuple[Floats, Floats]:

@@ -83,7 +83,8 @@ def _ahead(own: Curve, ended: Sequence[Curve]) -> NDArray[np.int64]:
 def _thinned(steps: NDArray[np.int64]) -> NDArray[np.int64]:
     """At most MOST_POINTS of them, evenly chosen, the last among them."""
     places = np.linspace(len(steps) - 1, 0, min(len(steps), MOST_POINTS)).round().astype(int)
-    return steps[places[::-1]]
+    thinned: NDArray[np.int64] = steps[places[::-1]]
+    return thinned
 
 
 def _at(curves: Sequence[Curve], steps: NDArray[np.int64]) -> NDArray[np.float64]:
