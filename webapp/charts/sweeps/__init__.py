@@ -3,6 +3,7 @@
 The file of a chart has
     PLACE                  where it stands among the others, lower first
     TITLE, QUESTION        its name, and the question that it answers, one short sentence each
+    IS_WIDE                (where it is True) whether it wants the whole width
     applies(definition)    whether a sweep with this definition has it at all
     options(sweep)         what a reader may choose: options.Option, whose first choice is the default
     data(sweep, **chosen)  a NamedTuple; `chosen` has a value for each of its options
@@ -36,6 +37,7 @@ class Chart(NamedTuple):
     name: str
     title: str
     question: str
+    is_wide: bool
     module: ModuleType
 
 
@@ -69,7 +71,9 @@ def figure_of(name: str, sweep: Sweep, options: Mapping[str, str]) -> Json:
 
 
 def _chart(module: ModuleType) -> Chart:
-    return Chart(module.__name__.rpartition(".")[2], module.TITLE, module.QUESTION, module)
+    return Chart(
+        module.__name__.rpartition(".")[2], module.TITLE, module.QUESTION, getattr(module, "IS_WIDE", False), module
+    )
 
 
 def _errors(name: str, offered: list[Option], options: Mapping[str, str]) -> Iterator[FieldError]:

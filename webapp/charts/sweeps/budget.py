@@ -66,7 +66,7 @@ def _trials(sweep: Sweep, now: datetime) -> tuple[Float64, Float64]:
     """How many were over by when; stopped and failed ones count."""
     found = trials.read(sweep)
     ended = np.sort(found.ended[np.isin(found.statuses, sorted(CLOSED)) & np.isfinite(found.ended)])
-    times = np.concatenate([[sweep.created_at.timestamp()], ended, [max(now.timestamp(), *ended[-1:])]])
+    times = np.concatenate([[sweep.created_at.timestamp()], ended, [max([now.timestamp(), *ended[-1:]])]])
     return times, np.concatenate([np.arange(len(ended) + 1), [len(ended)]]).astype(float)
 
 
@@ -94,7 +94,7 @@ def _deadlines(sweep: Sweep) -> dict[float, str]:
     found = {limits.deadline.timestamp(): "deadline"} if limits.deadline else {}
     if limits.wall_hours is not None:
         until = sweep.created_at + timedelta(hours=limits.wall_hours)
-        found[until.timestamp()] = f"{limits.wall_hours:g} h are over"
+        found[until.timestamp()] = f"limit of {limits.wall_hours:g} h"
     return found
 
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from webapp.accounts.errors import Invalid
 from webapp.charts import theme
 from webapp.charts.sweeps import knobs, look, trials
 from webapp.charts.sweeps.knobs import Knob
@@ -61,10 +60,10 @@ def options(sweep: Sweep) -> list[Option]:
     return [knobs.chosen("x", "x", checked), knobs.chosen("y", "y", checked, first=1), *objectives(checked)]
 
 
-def data(sweep: Sweep, x: str, y: str, objective: str = "0") -> ContourData:
-    """Raises Invalid when both knobs are the same."""
+def data(sweep: Sweep, x: str, y: str, objective: str = "0") -> ContourData | None:
+    """None when both are the same knob."""
     if x == y:
-        raise Invalid.field("y", f"y must be another knob than x, not {y!r} again.")
+        return None
     checked, place = definition(sweep), int(objective)
     found = trials.read(sweep)
     found = found.take(found.has_succeeded)
@@ -112,7 +111,9 @@ def _unscaled(knob: Knob, side: Float64) -> Float64:
     return np.asarray(found, np.float64)
 
 
-def figure(data: ContourData) -> Json:
+def figure(data: ContourData | None) -> Json:
+    if data is None:
+        return look.empty("Both sides are the same knob: choose two.")
     if not len(data.values):
         return look.empty("No trial with both knobs has succeeded yet.")
     told = "no surface: it needs two knobs that are numbers, and more trials" if data.surface is None else ""
@@ -139,17 +140,11 @@ def _colours(data: ContourData) -> Json:
 
 def _surface(data: ContourData, surface: Surface) -> Json:
     colours = _colours(data)
-    bar = {
-        "title": {"text": theme.plain(data.metric), "side": "right"},
-        "thickness": 8,
-        "outlinewidth": 0,
-        "ticklen": 3,
-    }
     return {
         "type": "contour", "x": theme.numbers(surface.x), "y": theme.numbers(surface.y), "hoverinfo": "skip",
         "z": [theme.numbers(line) for line in surface.z], "connectgaps": False, "opacity": 0.8, "ncontours": 14,
         "colorscale": colours["colorscale"], "reversescale": colours["reversescale"], "zmin": colours["cmin"],
-        "zmax": colours["cmax"], "line": {"width": 0.6, "color": "--surface"}, "colorbar": bar,
+        "zmax": colours["cmax"], "line": {"width": 0.6, "color": "--surface"}, "colorbar": look.colour_bar(data.metric),
     }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ MOST_POINTS = 120  # of a curve
 
 
 class Line(NamedTuple):
-    """Of one trial, as measured."""
+    """Of one trial, as measured; its finite points."""
 
     trial: int
     steps: Float64
@@ -67,23 +67,24 @@ def data(sweep: Sweep) -> Curves:
 
 
 def of(curves: Sequence[Curve], best: Sequence[int], stopped: set[int], metric: str, goal: float, count: int) -> Curves:
-    lines = {curve.trial: _line(curve, goal, curve.trial in stopped) for curve in curves}
+    found = (_line(curve, goal, curve.trial in stopped) for curve in curves)
+    lines = {line.trial: line for line in found if len(line.steps)}
     top = [lines[trial] for trial in best if trial in lines]
     return Curves(metric, goal, top, [line for trial, line in lines.items() if trial not in best], count)
 
 
 def _line(curve: Curve, goal: float, was_stopped: bool) -> Line:
-    chosen = keep(curve.steps.astype(float), curve.values, MOST_POINTS)
-    return Line(curve.trial, curve.steps[chosen].astype(float), goal * curve.values[chosen], was_stopped)
+    is_finite = np.isfinite(curve.values)
+    steps, values = curve.steps[is_finite].astype(float), goal * curve.values[is_finite]
+    chosen = keep(steps, values, MOST_POINTS)
+    return Line(curve.trial, steps[chosen], values[chosen], was_stopped)
 
 
 def figure(data: Curves) -> Json:
     lines = [*data.others, *data.top]
-    values = np.concatenate([line.values for line in lines]) if lines else np.empty(0)
-    values = values[np.isfinite(values)]
-    if not len(values):
+    if not lines:
         return look.empty(f"No trial has logged {data.metric} yet.")
-    _, extent = look.rim(values, data.goal)
+    extent = look.extent([line.values for line in lines], data.goal)
     stopped = [line for line in data.others if line.was_stopped]
     return {
         "data": [*_faint(data.others), *_ends(stopped), *map(_bold, data.top, theme.SERIES)],

@@ -108,11 +108,8 @@ def held(told: Mapping[int, Sequence[Mapping[str, Any]]], finals: Mapping[int, f
 def figure(data: Forecasts) -> Json:
     if data.trial is None or data.band is None:
         return look.empty("Nothing has been foretold of this trial.")
-    values = np.concatenate(
-        [curve.values for curve in [*data.siblings, *([data.own] if data.own else [])]] or [np.empty(0)]
-    )
-    values = data.goal * values[np.isfinite(values)]
-    extent = {"range": look.rim(np.append(values, data.band.mean), data.goal)[1]}
+    lines = [data.goal * values[np.isfinite(values)] for values in (curve.values for curve in _curves(data))]
+    lines = [*(line for line in lines if len(line)), data.band.low, data.band.mean]
     return {
         "data": [*_siblings(data), *_band(data.band), *_own(data), *_final(data)],
         "layout": theme.layout(
@@ -121,7 +118,7 @@ def figure(data: Forecasts) -> Json:
             hovermode="closest",
             showlegend=True,
             margin={"l": 54, "r": 16, "t": 26, "b": 40},
-            yaxis=extent,
+            yaxis={"range": look.extent(lines, data.goal)},
             meta=look.caption(*_said(data)),
         ),
     }
@@ -133,9 +130,14 @@ def _said(data: Forecasts) -> list[str]:
     return [f"the 90 % band held {data.held.held:,} of {data.held.of:,}" if data.held.of else "", last]
 
 
+def _curves(data: Forecasts) -> list[Curve]:
+    return [*data.siblings, *([data.own] if data.own else [])]
+
+
 def _siblings(data: Forecasts) -> list[Json]:
     x, y = look.joined(_few(curve) for curve in data.siblings)
-    return [look.line("other trials", x, data.goal * y, {"color": "--ink-3/0.18", "width": 1})] if data.siblings else []
+    faint = {"color": "--ink-3/0.18", "width": 1}
+    return [look.line("other trials", x, data.goal * y, faint, showlegend=False)] if data.siblings else []
 
 
 def _few(curve: Curve) -> tuple[Float64, Float64]:
@@ -145,7 +147,7 @@ def _few(curve: Curve) -> tuple[Float64, Float64]:
 
 def _band(band: Band) -> list[Json]:
     """At each step, what was then foretold for the end."""
-    name = f"foretold for step {band.target:,}"
+    name = f"what was foretold for step {band.target:,}"
     if len(band.steps) == 1:
         return [_bar(band, name)]
     told = [f"{low:.5g} to {high:.5g}" for low, high in zip(band.low, band.high, strict=True)]
@@ -154,8 +156,8 @@ def _band(band: Band) -> list[Json]:
     dotted = {"color": "--series-2", "width": 1.4, "dash": "dot"}
     return [
         look.line("", band.steps, band.low, {"width": 0}, showlegend=False),
-        look.line(f"90 % band {name}", band.steps, band.high, {"width": 0}, **filled),
-        look.line("its mean", band.steps, band.mean, dotted, hover, customdata=told),
+        look.line(f"{name}, 90 % band", band.steps, band.high, {"width": 0}, **filled),
+        look.line("its mean", band.steps, band.mean, dotted, hover, customdata=told, showlegend=False),
     ]
 
 

@@ -7,6 +7,7 @@ knobs that are active in every trial. PED-ANOVA: how far the best tenth's densit
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -71,7 +72,10 @@ def of(found: Trials, space: Space, goal: float, method: str = "fanova", objecti
     left_out = [path for path in space if path not in judged]
     if count < FEWEST or not judged:
         return Importance(method, {}, left_out, len(found.numbers), count)
-    shares = _shares(_study(found.params, goal * found.values[:, objective], space), method, judged)
+    losses = goal * found.values[:, objective]
+    if np.ptp(losses) == 0:  # a forest of such trees has no variance to share out
+        return Importance(method, dict.fromkeys(judged, 0.0), left_out, len(found.numbers), count)
+    shares = _shares(_study(found.params, losses, space), method, judged)
     return Importance(method, shares, left_out, len(found.numbers), count)
 
 
@@ -93,6 +97,7 @@ def _study(params: Sequence[Mapping[str, Any]], losses: Float64, space: Space) -
     """Less is better. In memory, for the evaluators only."""
     import optuna
 
+    logging.getLogger("optuna").setLevel(logging.WARNING)  # it greets every study
     ranges = {path: _distribution(each, [p[path] for p in params if path in p]) for path, each in space.items()}
     study = optuna.create_study(
         storage=optuna.storages.InMemoryStorage(), sampler=optuna.samplers.RandomSampler(seed=0)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from webapp.charts import theme
+from webapp.charts.sweeps import look
 from webapp.charts.sweeps.options import Option, option
 from webapp.charts.theme import Json
 from webapp.metrics.points import Float64
@@ -48,12 +49,14 @@ def knob(path: str, dimension: Dimension, params: Sequence[Mapping[str, Any]]) -
     return Knob(path, np.array(numbers, np.float64), [], dimension.log)
 
 
-def axis(knob: Knob) -> Json:
-    """Of a Plotly layout, without its title."""
+def axis(knob: Knob, few: bool = False) -> Json:
+    """Of a Plotly layout, without its title; with `few` ticks where it is short."""
     if knob.categories:
         ticks = {"tickvals": list(range(len(knob.categories))), "ticktext": [theme.plain(n) for n in knob.categories]}
         return {"range": [-0.5, len(knob.categories) - 0.5], **ticks}
-    return {"type": "log" if knob.is_log else "linear"}
+    if knob.is_log and knob.is_active.any():
+        return look.log_axis(float(np.nanmin(knob.values)), float(np.nanmax(knob.values)), few)
+    return {"type": "linear"}
 
 
 def drawn(knob: Knob, seed: int = 0) -> Float64:
@@ -75,7 +78,7 @@ def written(value: Any) -> str:
 
 
 def chosen(name: str, title: str, definition: Definition, first: int = 0) -> Option:
-    """Which knob; the one in place `first` is the default."""
-    paths = list(definition.search.space)
-    order = [*paths[first:], *paths[:first]]
-    return option(name, title, [(path, path) for path in order])
+    """Which knob: numbers before choices, and the one that is then in place `first` is the default."""
+    space = definition.search.space
+    paths = sorted(space, key=lambda path: isinstance(space[path], Choices))
+    return option(name, title, [(path, path) for path in [*paths[first:], *paths[:first]]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -57,6 +58,27 @@ def rim(values: Float64, turned: float) -> tuple[float, list[float]]:
     return worst + turned * 0.07 * span, sorted([best - turned * 0.06 * span, worst + turned * 0.12 * span])
 
 
+def colour_bar(metric: str) -> Json:
+    title = {"text": theme.plain(metric), "side": "right", "font": {"size": 11, "color": "--ink-3"}}
+    return {"title": title, "thickness": 8, "outlinewidth": 0, "ticklen": 3}
+
+
+def log_axis(low: float, high: float, few: bool = False) -> Json:
+    """Ticks at powers of ten, and over few of them at 1, 2 and 5 times these: Plotly's own are hard to read."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 2, 5) if high / low < (20 if few else 100) else (1,)
+    values = [factor * 10.0**power for power in powers for factor in factors]
+    return {"type": "log", "tickvals": values, "ticktext": [amount(value) for value in values]}
+
+
+def amount(value: float) -> str:
+    """Like 0.002, 20k or 5M."""
+    for letter, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if size <= abs(value) < 1000 * size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
 def dots(name: str, x: NDArray[Any], y: NDArray[Any], told: list[list[Any]], marker: Json, hover: str) -> Json:
     """Points that are trials. `told[i]`: the trial's number, then whatever `hover` names."""
     return {
@@ -70,6 +92,15 @@ def line(name: str, x: NDArray[Any], y: NDArray[Any], style: Json, hover: str = 
     told = {"hovertemplate": f"{hover}<extra></extra>"} if hover else {"hoverinfo": "skip"}
     places = {"x": theme.numbers(x), "y": theme.numbers(y)}
     return {"type": "scatter", "mode": "lines", "name": name, "line": style, **places, **told, **more}
+
+
+def extent(lines: Iterable[Float64], goal: float) -> list[float]:
+    """From the best value of all to the worst of most lines: one that diverges does not flatten the others. Finite
+    values, at least one line, and at least one value a line."""
+    ends = np.array([((goal * line).min(), (goal * line).max()) for line in lines], np.float64)
+    best, worst = float(ends[:, 0].min()), float(np.quantile(ends[:, 1], 0.8))
+    room = 0.05 * ((worst - best) or abs(best) or 1.0)
+    return sorted([goal * (best - room), goal * (worst + room)])
 
 
 def joined(lines: Iterable[tuple[NDArray[Any], NDArray[Any]]]) -> tuple[Float64, Float64]:

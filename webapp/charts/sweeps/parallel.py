@@ -26,6 +26,7 @@ from webapp.sweeps.queries import definition
 PLACE = 20
 TITLE = "Parallel coordinates"
 QUESTION = "What do the good trials have in common?"
+IS_WIDE = True
 MOST_LINES = 400
 OFF = -0.16  # the height of "off"; the axes reach from 0 to 1
 SHADES = [

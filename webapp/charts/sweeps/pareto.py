@@ -5,74 +5,42 @@ A trial is on the front when no other is at least as good in everything and bett
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from webapp.accounts.errors import Invalid
 from webapp.charts import theme
 from webapp.charts.sweeps import look, trials
+from webapp.charts.sweeps.measures import Measure, choices, measured
 from webapp.charts.sweeps.options import Option, option
 from webapp.charts.theme import Json
-from webapp.metrics.points import Float64, Int64
-from webapp.metrics.queries import names, summaries
-from webapp.runs.states import Status
+from webapp.metrics.points import Int64
 from webapp.sweeps.definition import Definition
 from webapp.sweeps.measures.pareto import front
-from webapp.sweeps.models import Replicate, Sweep
+from webapp.sweeps.models import Sweep
 from webapp.sweeps.queries import definition
-from webapp.sweeps.states import Role, TrialStatus
-from webapp.sweeps.statistics import interval
+from webapp.sweeps.statistics import Interval, interval
 
 PLACE = 60
 TITLE = "Pareto front"
 QUESTION = "What does a better value cost?"
-METRIC = "metric:"
 NONE = ""
 MOST_DOTS = 2000
 
 
-class Fact(NamedTuple):
-    """A number of each run: where it lies, its unit's size, and 1 where less is better."""
-
-    title: str
-    path: str
-    goal: float = 1.0
-    size: float = 1.0
-
-
-FACTS = {
-    "trainable": Fact("trainable parameters", "facts__parameters__trainable"),
-    "parameters": Fact("parameters", "facts__parameters__total"),
-    "memory": Fact("peak memory, GiB", "result__memory__peak_bytes", size=2**30),
-    "stored": Fact("stored, MiB", "result__stored_bytes", size=2**20),
-    "tokens_per_second": Fact("tokens/s", "result__speed__tokens_per_second", -1.0),
-    "samples_per_second": Fact("samples/s", "result__speed__samples_per_second", -1.0),
-    "flops": Fact("training FLOPs", "result__flops__total"),
-    "seconds": Fact("training time, s", "result__wall_time_s"),
-}
 GOALS = {"": "as it is meant", "minimize": "less", "maximize": "more"}
 
 
-class Measure(NamedTuple):
-    """`values` (n,): each trial's mean over its tuning seeds; `low` and `high` (n,) bound it, NaN with one seed."""
-
-    title: str
-    goal: float
-    values: Float64
-    low: Float64
-    high: Float64
-
-
 class Pareto(NamedTuple):
-    """n trials that have all measures. `is_front` (n,); `shown` are places among them."""
+    """n trials that have all measures. `is_front` (n,); `intervals`: per measure, of the front's means, in the order of
+    their numbers; `shown` are places among the trials."""
 
     numbers: Int64
     measures: list[Measure]
     is_front: NDArray[np.bool_]
+    intervals: list[list[Interval]]
     shown: Int64
 
 
@@ -82,104 +50,40 @@ def applies(definition: Definition) -> bool:
 
 def options(sweep: Sweep) -> list[Option]:
     """With one objective its cost is the time that it trains."""
-    measures = _choices(sweep)
-    first, second = measures[0], measures[1] if len(definition(sweep).objective) > 1 else ("seconds", "")
-    others = [*(one for one in measures if one[0] == second[0]), *(one for one in measures if one[0] != second[0])]
-    third = measures[2:3] if len(definition(sweep).objective) > 2 else []
-    rest = [one for one in measures if one not in third]
+    known, several = choices(sweep), len(definition(sweep).objective)
+    first = "1" if several > 1 else "seconds"
+    third = known[2:3] if several > 2 else []
     return [
-        option("x", "x", others),
-        option("y", "y", [first, *measures[1:]]),
-        option("colour", "colour", [*third, (NONE, "none"), *rest]),
-        option("x_goal", "better x is", GOALS.items()),
-        option("y_goal", "better y is", GOALS.items()),
-        option("colour_goal", "better colour is", GOALS.items()),
+        option("x", "x", sorted(known, key=lambda one: one[0] != first)),
+        option("y", "y", known),
+        option("colour", "colour", [*third, (NONE, "none"), *(one for one in known if one not in third)]),
+        *(option(f"{side}_goal", f"better {side} is", GOALS.items()) for side in ("x", "y", "colour")),
     ]
-
-
-def _choices(sweep: Sweep) -> list[tuple[str, str]]:
-    """Objectives, facts, and the other metrics of the newest run that went well."""
-    checked = definition(sweep)
-    objectives = [(str(place), one.metric) for place, one in enumerate(checked.objective)]
-    runs = Replicate.objects.filter(trial__sweep=sweep, run__status=Status.SUCCEEDED).order_by("-run_id")
-    run_id = runs.values_list("run_id", flat=True).first()
-    known = {one.metric for one in checked.objective}
-    logged = [name for name in names(run_id) if name not in known] if run_id else []
-    facts = [(name, fact.title) for name, fact in FACTS.items()]
-    return [*objectives, *facts, *((f"{METRIC}{name}", name) for name in logged)]
 
 
 def data(
     sweep: Sweep, x: str, y: str, colour: str = NONE, x_goal: str = "", y_goal: str = "", colour_goal: str = ""
-) -> Pareto:
-    """Raises Invalid when x and y are the same."""
+) -> Pareto | None:
+    """None when x and y are the same."""
     if x == y:
-        raise Invalid.field("y", f"y must be another measure than x, not {y!r} again.")
+        return None
     asked = [(name, goal) for name, goal in ((x, x_goal), (y, y_goal), (colour, colour_goal)) if name != NONE]
-    numbers, samples = _samples(sweep, [name for name, _ in asked])
-    confidence = definition(sweep).seeds.confidence
-    measures = [
-        measure(*_named(sweep, name, goal), [samples[name][number] for number in numbers], confidence)
-        for name, goal in asked
-    ]
-    return of(np.array(numbers, np.int64), measures)
+    numbers, measures = measured(sweep, asked)
+    return of(np.array(numbers, np.int64), measures, definition(sweep).seeds.confidence)
 
 
-def of(numbers: Int64, measures: Sequence[Measure]) -> Pareto:
+def of(numbers: Int64, measures: Sequence[Measure], confidence: float = 0.95) -> Pareto:
     losses = np.column_stack([one.goal * one.values for one in measures])
     is_front = np.array(front(losses.tolist()), bool)
-    shown = trials.thinned(len(numbers), MOST_DOTS, np.flatnonzero(is_front))
-    return Pareto(numbers, list(measures), is_front, shown)
+    places = np.flatnonzero(is_front)
+    shown = trials.thinned(len(numbers), MOST_DOTS, places)
+    bounds = [[interval(one.samples[place], confidence) for place in places] for one in measures]
+    return Pareto(numbers, list(measures), is_front, bounds, shown)
 
 
-def measure(title: str, goal: float, samples: Sequence[Sequence[float]], confidence: float = 0.95) -> Measure:
-    """`samples`: the values of each trial's seeds, at least one."""
-    found = [interval(values, confidence) for values in samples]
-    bounds = [(one.low, one.high) if one.low is not None else (np.nan, np.nan) for one in found]
-    low, high = np.array(bounds, np.float64).reshape(len(found), 2).T
-    return Measure(title, goal, np.array([one.mean for one in found], np.float64), low, high)
-
-
-def _named(sweep: Sweep, name: str, goal: str) -> tuple[str, float]:
-    """Title and goal of a measure. A metric that is no objective is better when less, unless the reader says else."""
-    turned = {"minimize": 1.0, "maximize": -1.0}.get(goal)
-    if name.startswith(METRIC):
-        return name.removeprefix(METRIC), turned or 1.0
-    if name in FACTS:
-        return FACTS[name].title, turned or FACTS[name].goal
-    checked = definition(sweep)
-    return checked.objective[int(name)].metric, turned or look.goal(checked, int(name))
-
-
-def _samples(sweep: Sweep, asked: Sequence[str]) -> tuple[list[int], dict[str, Mapping[int, list[float]]]]:
-    """The trials that have all of it, and {measure: {trial: its seeds' values}}."""
-    paths = [f"run__{FACTS[name].path}" for name in asked if name in FACTS]
-    runs = Replicate.objects.filter(trial__sweep=sweep, role=Role.TUNE, trial__status=TrialStatus.SUCCEEDED)
-    rows = list(runs.order_by("trial__number").values_list("trial__number", "run_id", "values", *paths))
-    logged = [name.removeprefix(METRIC) for name in asked if name.startswith(METRIC)]
-    told = summaries([row[1] for row in rows], logged) if logged else {}
-    found: dict[str, dict[int, list[float]]] = {name: defaultdict(list) for name in asked}
-    for number, run_id, values, *facts in rows:
-        fact = iter(facts)
-        for name in asked:
-            if name in FACTS:
-                value = _sized(next(fact), FACTS[name].size)
-            elif name.startswith(METRIC):
-                summary = told[run_id].get(name.removeprefix(METRIC))
-                value = None if summary is None else summary.last
-            else:
-                value = values[int(name)] if values else None
-            if value is not None and np.isfinite(value):
-                found[name][number].append(float(value))
-    numbers = sorted(set.intersection(*(set(each) for each in found.values())))
-    return numbers, dict(found)
-
-
-def _sized(value: Any, size: float) -> float | None:
-    return value / size if isinstance(value, int | float) else None
-
-
-def figure(data: Pareto) -> Json:
+def figure(data: Pareto | None) -> Json:
+    if data is None:
+        return look.empty("Both axes are the same: choose two.")
     if not len(data.numbers):
         return look.empty("No trial that succeeded has both of these.")
     x, y = data.measures[:2]
@@ -201,9 +105,15 @@ def figure(data: Pareto) -> Json:
 
 
 def _axis(one: Measure) -> Json:
-    """Counts over orders of magnitude are drawn by their logarithms."""
+    """Counts over orders of magnitude are drawn by their logarithms; what is far off falls out of sight."""
+    if _is_log(one):
+        return look.log_axis(float(one.values.min()), float(one.values.max()))
+    return {"type": "linear", "range": look.rim(one.values, one.goal)[1]}
+
+
+def _is_log(one: Measure) -> bool:
     low, high = one.values.min(), one.values.max()
-    return {"type": "log"} if low > 0 and high / low > 50 else {"type": "linear"}
+    return bool(low > 0 and high / low > 50)
 
 
 def _line(data: Pareto) -> Json:
@@ -211,10 +121,7 @@ def _line(data: Pareto) -> Json:
     x, y = data.measures[:2]
     places = np.flatnonzero(data.is_front)
     places = places[np.lexsort((y.goal * y.values[places], x.goal * x.values[places]))]
-    return {
-        "type": "scatter", "mode": "lines", "line": {"color": "--accent", "width": 1.6, "shape": "hv"},
-        "x": theme.numbers(x.values[places]), "y": theme.numbers(y.values[places]), "hoverinfo": "skip",
-    }  # fmt: skip
+    return look.line("edge", x.values[places], y.values[places], {"color": "--accent", "width": 1.6, "shape": "hv"})
 
 
 def _dots(data: Pareto, name: str, chosen: Int64) -> Json:
@@ -226,30 +133,21 @@ def _dots(data: Pareto, name: str, chosen: Int64) -> Json:
     told = [[int(data.numbers[i]), *(f"{one.values[i]:.5g}" for one in data.measures)] for i in chosen]
     words = ", ".join(f"{theme.plain(one.title)} %{{customdata[{k}]}}" for k, one in enumerate(data.measures, 1))
     trace = look.dots(name, x.values[chosen], y.values[chosen], told, marker, f"trial %{{customdata[0]}}: {words}")
-    bars = {f"error_{side}": _bars(one, chosen, marker) for side, one in (("x", x), ("y", y)) if on_front}
-    return trace | bars
+    return trace | ({f"error_{side}": _bars(data.intervals[k]) for k, side in enumerate("xy")} if on_front else {})
 
 
 def _colours(third: Measure, chosen: Int64) -> Json:
-    bar = {
-        "title": {"text": theme.plain(third.title), "side": "right"},
-        "thickness": 8,
-        "outlinewidth": 0,
-        "ticklen": 3,
-    }
     return {
         "color": theme.numbers(third.values[chosen]), "colorscale": look.SCALE, "reversescale": third.goal < 0,
-        "colorbar": bar, "cmin": float(third.values.min()), "cmax": float(third.values.max()), "showscale": True,
+        "cmin": float(third.values.min()), "cmax": float(third.values.max()), "showscale": True,
+        "colorbar": look.colour_bar(third.title),
     }  # fmt: skip
 
 
-def _bars(one: Measure, chosen: Int64, marker: Json) -> Json:
-    """The intervals of the front's trials, where they have several seeds."""
-    if not np.isfinite(one.low[chosen]).any():
-        return {"visible": False}
-    up, down = one.high[chosen] - one.values[chosen], one.values[chosen] - one.low[chosen]
-    sizes = {"array": theme.numbers(up), "arrayminus": theme.numbers(down), "symmetric": False}
-    return {"type": "data", "thickness": 1, "width": 0, "color": "--accent", **sizes}
+def _bars(intervals: Sequence[Interval]) -> Json:
+    """None where there is one seed."""
+    sizes = [one.high - one.mean if one.high is not None else 0.0 for one in intervals]
+    return {"type": "data", "array": sizes, "thickness": 1, "width": 0, "color": "--accent/0.5", "visible": any(sizes)}
 
 
 def _labels(data: Pareto) -> list[Json]:
@@ -268,10 +166,14 @@ def _labels(data: Pareto) -> list[Json]:
 
 def _drawn(one: Measure, place: int) -> float:
     value = float(one.values[place])
-    return float(np.log10(value)) if _axis(one)["type"] == "log" else value
+    return float(np.log10(value)) if _is_log(one) else value
 
 
 def _said(data: Pareto) -> str:
     sides = zip(("x", "y", "colour"), data.measures, strict=False)
     better = ", ".join(f"{'less' if one.goal > 0 else 'more'} {side}" for side, one in sides)
-    return f"{int(data.is_front.sum())} on the front · better is {better}"
+    worse = [one.goal * one.values > one.goal * look.limit(one.values, one.goal) for one in data.measures[:2]
+             if not _is_log(one)]  # fmt: skip
+    hidden = int(np.any(worse, axis=0).sum()) if worse else 0
+    told = f"{int(data.is_front.sum())} on the front · better is {better}"
+    return told + (f" · {hidden} far off not shown" if hidden else "")

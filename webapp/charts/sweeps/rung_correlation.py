@@ -24,7 +24,7 @@ QUESTION = "Can early values be trusted to pick the winner?"
 RUNGS = 7
 FEWEST = 4  # trials of a cell
 MOST_TRIALS = 1000
-SCALE = [[0, "--series-2"], [0.5, "--sunken"], [1, "--series-1"]]  # from -1 to 1
+SCALE = [[0, "--series-2/0.55"], [0.5, "--sunken/0.55"], [1, "--series-1/0.55"]]  # from -1 to 1
 
 
 class RungCorrelation(NamedTuple):

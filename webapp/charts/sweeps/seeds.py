@@ -20,7 +20,7 @@ from webapp.sweeps.statistics import Interval, interval
 PLACE = 25
 TITLE = "Seeds"
 QUESTION = "Is the best trial better, or lucky?"
-TOP = 12
+TOP = 8
 APART = {Role.TUNE: 0.0, Role.TEST: 0.28}  # of a row's height, so that both are seen
 COLOURS = {Role.TUNE: "--series-1", Role.TEST: "--series-2"}
 NAMES = {Role.TUNE: "tuning seeds", Role.TEST: "test seeds, on the test split"}

@@ -21,8 +21,9 @@ from webapp.sweeps.queries import definition
 PLACE = 40
 TITLE = "Slices"
 QUESTION = "Which values of a knob are good?"
+IS_WIDE = True
 ALL = "all"
-MOST_SLICES = 4  # side by side
+MOST_SLICES = 6  # side by side
 MOST_DOTS = 3000  # in all slices together
 GAP = 0.03
 LATER_IS_DARKER = [[0, "--series-3/0.25"], [1, "--series-3/0.9"]]
@@ -75,6 +76,7 @@ def figure(data: Slices) -> Json:
             "",
             theme.plain(data.metric),
             hovermode="closest",
+            margin={"l": 54, "r": 16, "t": 18, "b": 40},
             annotations=list(_off_labels(data)),
             meta=look.caption("later trials are darker", look.few_of(len(data.shown), len(data.values))),
             **_axes(data.knobs),
@@ -89,7 +91,7 @@ def _axes(each: Sequence[Knob]) -> Json:
     return {
         f"xaxis{_suffix(place)}": {
             "title": {"text": theme.plain(knob.path)}, "domain": domains[place], "anchor": "y", "nticks": 6,
-            **knobs.axis(knob),
+            **knobs.axis(knob, few=len(each) > 2),
         }
         for place, knob in enumerate(each)
     }  # fmt: skip
@@ -121,5 +123,5 @@ def _off_labels(data: Slices) -> Iterator[Json]:
     for place, knob in enumerate(data.knobs):
         off = int((~knob.is_active).sum())
         if off:
-            where = {"xref": f"x{_suffix(place)} domain", "yref": "paper", "xanchor": "right", "yanchor": "top"}
+            where = {"xref": f"x{_suffix(place)} domain", "yref": "paper", "xanchor": "right", "yanchor": "bottom"}
             yield theme.label(f"off in {off:,} of {len(data.values):,}", 1, 1, **where)

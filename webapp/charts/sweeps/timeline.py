@@ -26,7 +26,9 @@ from webapp.sweeps.states import TrialStatus
 PLACE = 80
 TITLE = "Timeline"
 QUESTION = "Were the slots busy, and with what?"
+IS_WIDE = True
 MOST_BARS = 1500
+SLOT = " · "  # between a worker's name and the slot's number
 COLOURS = {
     "succeeded": "--series-1/0.75", "stopped early": "--series-3/0.6", "running": "--busy", "failed": "--bad/0.8",
     "lost": "--wait", "cancelled": "--still/0.6",
@@ -113,8 +115,13 @@ def of(origin: datetime, attempts: Sequence[Try]) -> Timeline:
     busy: dict[str, float] = defaultdict(float)
     for bar in bars:
         busy[bar.lane] += bar.attempt.ended - bar.attempt.began
-    idle = {lane: 1 - busy[lane] / length if length else 0.0 for lane in sorted(busy)}
+    idle = {lane: 1 - busy[lane] / length if length else 0.0 for lane in sorted(busy, key=_place)}
     return Timeline(origin, bars[-MOST_BARS:], idle, length, len(bars))
+
+
+def _place(lane: str) -> tuple[str, int]:
+    worker, _, slot = lane.rpartition(SLOT)
+    return worker, int(slot)
 
 
 def _placed(attempts: Iterable[Try]) -> Iterator[Bar]:
@@ -127,7 +134,7 @@ def _placed(attempts: Iterable[Try]) -> Iterator[Bar]:
         slots += [0.0] * (max(places) + 1 - len(slots))
         for place in places:
             slots[place] = one.ended
-            yield Bar(f"{one.worker} · {place + 1}", one)
+            yield Bar(f"{one.worker}{SLOT}{place + 1}", one)
 
 
 def figure(data: Timeline) -> Json:
