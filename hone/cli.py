@@ -7,10 +7,10 @@ import importlib.util
 import os
 import sys
 
-from hone.commands import options, runs, sweep
+from hone.commands import options, protocol, runs, schedule, sweep
 from hone.errors import HoneError
 
-GROUPS = (runs, sweep)
+GROUPS = (runs, sweep, schedule, protocol)
 
 
 def main(arguments: list[str] | None = None) -> None:

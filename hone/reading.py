@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from hone.errors import HoneError
+
+EXPONENT = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
 
 
 def document(path: str) -> dict[str, Any]:
@@ -59,16 +62,16 @@ def _yaml(path: str, text: str) -> Any:
 
 
 def _loader() -> Any:
-    """The safe loader, for which 1e-3 is a number as in YAML 1.2; by itself it reads YAML 1.1's text."""
-    import re
-
+    """The safe loader, but 1e-3 is a number, as in YAML 1.2, and a time stays the text that the API wants."""
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        yaml_implicit_resolvers = {
+            first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
 
-    number = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+.0123456789"))
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+.0123456789"))
     return Loader
 
 

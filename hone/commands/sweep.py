@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,7 @@ def _add_create(words: Words) -> None:
     )
     parser.add_argument("--spec", metavar="FILE", help="the base spec, for --wandb and --optuna")
     parser.add_argument("--study", help="which study, where an Optuna storage has several")
+    parser.add_argument("--rename", nargs="+", metavar="NAME=PATH", help="Optuna's parameters, like lr=optimizer.lr")
     parser.add_argument("--review", action="store_true", help="only print what --wandb or --optuna would create")
 
 
@@ -87,9 +89,9 @@ def _import(client: Client, arguments: Arguments) -> None:
     if arguments.study:
         fields["study"] = arguments.study
     if arguments.spec:
-        import json
-
         fields["spec"] = json.dumps(document(arguments.spec))
+    if arguments.rename:
+        fields["names"] = json.dumps(pairs(arguments.rename))
     if arguments.review:
         say_json(client.send_file("/sweeps/import", Path(arguments.file), fields | {"review": "true"}))
         return

@@ -57,6 +57,10 @@ def of_sweep(suffix: str, name: str = "sweep") -> Callable[[World], str]:
     return lambda world: f"/sweeps/{getattr(world, name).pk}{suffix}"
 
 
+def of_schedule(suffix: str) -> Callable[[World], str]:
+    return lambda world: f"/schedules/{world.schedule.pk}{suffix}"
+
+
 WANDB = """
 method: random
 metric: {name: eval/loss, goal: minimize}
@@ -65,6 +69,8 @@ parameters:
 """
 IMPORT = Form(format="wandb", project="alpha", spec=json.dumps(scene.SPEC), file=WANDB.encode())
 SWEEP = {"project": "alpha", **sweeps.definition()}
+STUDY = {"project": "alpha", "spec": scene.SPEC}
+SCHEDULE = {"project": "alpha", "name": "n", "cron": "0 2 * * *", "action": {"run": {"spec": scene.SPEC}}}
 POINTS = {"series": {"loss": {"step": [3], "value": [2.0]}}}
 ROUTES = [
     route("list_projects", "GET", "/projects", people(200)),
@@ -122,9 +128,16 @@ ROUTES = [
     route("import_sweep", "POST", "/sweeps/import", editors(201), IMPORT),
     route("export_sweep", "GET", of_sweep("/export?format=csv"), members(200)),
     route("plan_sweep", "POST", "/sweeps/plan", members(200), SWEEP),
+    route("list_schedules", "GET", "/schedules?project=alpha", members(200)),
+    route("create_schedule", "POST", "/schedules", editors(201), SCHEDULE),
+    route("get_schedule", "GET", of_schedule(""), members(200)),
+    route("edit_schedule", "PATCH", of_schedule(""), editors(200), {"enabled": False}),
+    route("delete_schedule", "DELETE", of_schedule(""), editors(204)),
+    route("run_schedule", "POST", of_schedule("/run"), editors(201)),
+    route("list_firings", "GET", of_schedule("/firings"), members(200)),
     route("list_protocols", "GET", "/protocols", people(200)),
-    route("plan_study", "POST", "/protocols/eval_variance/plan", members(200), {"project": "alpha", "spec": scene.SPEC}),
-    route("start_study", "POST", "/protocols/eval_variance", editors(201), {"project": "alpha", "spec": scene.SPEC}),
+    route("plan_study", "POST", "/protocols/eval_variance/plan", members(200), STUDY),
+    route("start_study", "POST", "/protocols/eval_variance", editors(201), STUDY),
     route("analyse_study", "GET", lambda w: f"/sweeps/{w.study.sweeps[0].pk}/protocol", members(200)),
     route("suggest_space", "POST", "/sweeps/suggestions", people(200), scene.SPEC),
     route("list_samplers", "GET", "/samplers", people(200)),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.api.test_access import ROUTES, Route
+from tests.api.test_access import ROUTES, SCHEDULE, SWEEP, Route
 from tests.api.world import World, post
 from tests.runs import scene
 from webapp.api.api import api
@@ -146,6 +146,8 @@ FUZZ = settings(
     max_examples=15, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
+ASHA = {"name": "asha", "min_steps": 20, "reduction": 3}
+SEEDS = {"tune": 2, "first": 1, "racing": True, "racing_from": 1, "test": 1, "confidence": 0.9}
 BODIES: dict[str, dict[str, Any]] = {
     "create_project": {"name": "Gamma"},
     "rename_project": {"name": "Renamed"},
@@ -157,8 +159,19 @@ BODIES: dict[str, dict[str, Any]] = {
     "finish_run": {"status": "failed", "result": {"a": 1}, "error_message": "no"},
     "log_points": {"series": {"loss": {"step": [1, 2], "value": [1.0, "NaN"], "time": [0, 1]}}},
     "plan_job": scene.SPEC,
+    "create_sweep": {**SWEEP, "name": "n", "tags": ["t"], "priority": 1, "queue": "q", "stopper": ASHA, "seeds": SEEDS,
+                     "budget": {"gpu_hours": 1.0, "deadline": "2099-01-01T00:00:00Z"}},
+    "plan_sweep": SWEEP,
+    "edit_sweep": {"search": SWEEP["search"], "stopper": ASHA, "seeds": SEEDS, "trials": 3, "budget": {"flops": 1.0}},
+    "extend_sweep": {"trials": 1, "budget": {"gpu_hours": 1.0}},
+    "add_trial": {"params": {"optimizer.lr": 1e-3, "batch_size": 8}},
+    "prioritise_trial": {"priority": 1},
+    "suggest_space": scene.SPEC,
+    "create_schedule": {**SCHEDULE, "timezone": "UTC", "missed": "once", "overlap": True},
+    "edit_schedule": {"cron": "*/5 * * * *", "timezone": "UTC", "enabled": True, "action": SCHEDULE["action"]},
+    "plan_study": {"spec": scene.SPEC, "knobs": {"seeds": 3}},
     "create_token": {"name": "laptop", "expires_at": "2099-01-01T00:00:00Z"},
-}
+}  # fmt: skip
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

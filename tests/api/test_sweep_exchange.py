@@ -70,7 +70,10 @@ def test_a_review_creates_nothing_and_its_body_is_accepted(world: World) -> None
     [
         ({"spec": "{"}, ["spec"]),
         ({"spec": "[1]"}, ["spec"]),
-        ({"spec": ""}, ["spec"]),
+        ({"spec": ""}, ["spec", "kind"]),
+        ({"names": "x"}, ["names"]),
+        ({"names": '{"a": "b"}'}, ["names"]),
+        ({"study": "a"}, ["study"]),
         ({"changes": '{"trials": 0}'}, ["trials"]),
         ({"format": "ray"}, ["format"]),
         ({"nonsense": "1"}, ["nonsense"]),
@@ -89,6 +92,27 @@ def test_a_file_of_another_kind_is_refused_in_a_sentence(kind: str, content: byt
     response = post(world.client("editor"), "/sweeps/import", form)
     assert response.status_code == 422, response.content
     assert not Sweep.objects.exists()
+
+
+def test_what_has_no_counterpart_is_told_in_a_review_and_among_the_events(world: World) -> None:
+    file = (WANDB + "program: train.py\n").encode()
+    form = Form(format="wandb", project="alpha", spec=SPEC, file=file)
+    client = world.client("editor")
+    notes = post(client, "/sweeps/import", Form(**form, review="true")).json()["notes"]
+    assert any("program" in note for note in notes), notes
+    sweep = post(client, "/sweeps/import", form).json()["id"]
+    told = [event["message"] for event in client.get(f"/api/v1/sweeps/{sweep}/events").json()["items"]]
+    assert set(notes) <= set(told)
+
+
+def test_parameters_get_the_paths_they_have_here(tmp_path: Path, world: World) -> None:
+    path = tmp_path / "study.db"
+    study = optuna.create_study(storage=f"sqlite:///{path}", direction="minimize")
+    study.optimize(lambda trial: trial.suggest_float("lr", 1e-4, 1e-2, log=True), n_trials=2)
+    form = Form(format="optuna", project="alpha", spec=SPEC, file=path.read_bytes(), names='{"lr": "optimizer.lr"}')
+    sweep = post(world.client("editor"), "/sweeps/import", form).json()
+    assert list(sweep["search"]["space"]) == ["optimizer.lr"]
+    assert [list(trial.params) for trial in Trial.objects.filter(sweep=sweep["id"])] == [["optimizer.lr"]] * 2
 
 
 def test_an_export_is_a_study_that_optuna_opens(tmp_path: Path, world: World) -> None:

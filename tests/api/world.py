@@ -19,7 +19,8 @@ from webapp.runs import actions, blobs
 from webapp.runs.models import Run, Upload, Worker
 from webapp.sweeps import actions as sweep_actions
 from webapp.sweeps import registry, studies
-from webapp.sweeps.models import Sweep, Trial
+from webapp.sweeps.models import Schedule, Sweep, Trial
+from webapp.sweeps.scheduling import actions as schedules
 from webapp.sweeps.studies import Study
 
 ROLES = ("owner", "editor", "viewer", "stranger", "anonymous")
@@ -106,6 +107,16 @@ class World:
     def cancelled_trial(self) -> Trial:
         trial: Trial = self.sweep.trials.get(number=1)
         return sweep_actions.cancel_trial(trial, self.owner)
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        return schedules.create(
+            project=self.project,
+            user=self.owner,
+            name="nightly",
+            cron="0 2 * * *",
+            action={"run": {"spec": scene.SPEC}},
+        )
 
     def token_of(self, name: str) -> ApiToken:
         return accounts.create_token(getattr(self, name), "a token")[0]

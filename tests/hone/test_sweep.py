@@ -48,6 +48,16 @@ def test_a_sweep_is_created_from_a_file(
     assert said.lines[0].split() == ["sweep", str(sweep.pk)]
 
 
+def test_the_sweep_of_the_how_to_is_accepted(hone: Hone, live_world: World, tmp_path: Path) -> None:
+    blocks = (ROOT / "docs" / "how-to.md").read_text().split("```")
+    (example,) = [block for block in blocks if block.startswith("\nproject: first")]
+    file = tmp_path / "sweep.yaml"
+    file.write_text(example)
+    said = hone("sweep", "create", file, "--project", "alpha")
+    assert said.status == 0, said.err
+    assert Sweep.objects.get().definition["search"]["space"]["optimizer.lr"]["low"] == 1e-4
+
+
 def test_a_project_has_to_be_named(hone: Hone, tmp_path: Path) -> None:
     file = tmp_path / "sweep.json"
     file.write_text(json.dumps(scene.definition()))

@@ -23,10 +23,13 @@ from webapp.api.schemas.sweeps import ImportInput, ImportReview, SweepOutput
 from webapp.api.streaming import attachment, gathered, in_pieces
 from webapp.api.sweep_serializers import sweep_output
 from webapp.api.wire import refuse_non_finite, refuse_unstorable
+from webapp.runs.merging import merged
 from webapp.sweeps import actions, flat
+from webapp.sweeps.actions.transitions import tell
 from webapp.sweeps.models import Sweep
 
 router = Router()
+PLACE = ("name", "tags", "priority", "queue")
 LONGEST_YAML = 1 << 20  # bytes
 CONTENT_TYPES = {
     "optuna": ("db", "application/vnd.sqlite3"),
@@ -40,21 +43,27 @@ FILE = file_reply("An Optuna storage, or one row a run.", "application/vnd.sqlit
 def import_sweep(
     request: HttpRequest, form: Form[ImportInput], file: File[UploadedFile]
 ) -> Status[SweepOutput] | Status[ImportReview]:
-    """An Optuna storage (SQLite), whose trials come along, or a W&B sweep configuration (YAML). For editors.
+    """An Optuna storage (SQLite or journal), whose trials come along, or a W&B sweep configuration (YAML). For editors.
 
-    With `review` nothing is created: the answer is a body for POST /sweeps.
+    With `review` nothing is created: the answer is a body for POST /sweeps. What has no counterpart here is told in
+    its `notes`, and among the events of a sweep that is created.
     """
     user = user_of(request)
     project = project_or_404(user, form.project, Role.EDITOR)
+    _refuse_others(request)
     body = _read(form, file)
-    observations = body.pop("observations", [])
-    body |= _object("changes", form.changes) | ({"spec": _object("spec", form.spec)} if form.spec else {})
+    observations, notes = body.pop("observations", []), body.pop("notes", [])
+    body |= _object("changes", form.changes)
+    if form.spec:
+        body["spec"] = merged(_object("spec", form.spec), body.get("spec") or {})
     if form.name:
         body["name"] = form.name
+    refuse_non_finite(body)
     if form.review:
-        return Status(200, ImportReview(body={"project": project.slug, **body}, observations=len(observations)))
-    place = {name: body.pop(name) for name in ("name", "tags", "priority", "queue") if name in body}
-    return Status(201, sweep_output(request, _create(body, observations, project=project, user=user, **place)))
+        body = {"project": project.slug, **body}
+        return Status(200, ImportReview(body=body, observations=len(observations), notes=notes))
+    place = {"project": project, "user": user, **{name: body.pop(name) for name in PLACE if name in body}}
+    return Status(201, sweep_output(request, _create(body, place, observations, notes)))
 
 
 @router.get("/{int:sweep_id}/export", response={200: None}, openapi_extra=FILE)
@@ -71,23 +80,37 @@ def export_sweep(
 
 
 @transaction.atomic
-def _create(definition: dict[str, Any], observations: list[Any], **place: Any) -> Sweep:
+def _create(definition: dict[str, Any], place: dict[str, Any], observations: list[Any], notes: list[str]) -> Sweep:
     """All of the study or nothing, and its trials before the sweep asks for its first point."""
     from webapp.sweeps.exchange.importing import import_observations
 
-    refuse_non_finite(definition)
     sweep = actions.create(definition=definition, **place)
     import_observations(sweep, observations)
+    for note in notes:
+        tell(sweep, note, place["user"])
     return sweep
+
+
+def _refuse_others(request: HttpRequest) -> None:
+    if others := sorted(set(request.POST) - set(ImportInput.model_fields)):
+        raise Invalid([{"loc": [name], "msg": "There is no such field."} for name in others])
 
 
 def _read(form: ImportInput, file: UploadedFile) -> dict[str, Any]:
     from webapp.sweeps.exchange import optuna_study, wandb_yaml
 
+    names = _object("names", form.names)
     if form.format == "wandb":
+        _refuse_for_wandb(form)
         return wandb_yaml.read(_text(file))
     with _on_disk(file) as path:
-        return optuna_study.read(path)
+        return optuna_study.read(path, form.study or None, names)
+
+
+def _refuse_for_wandb(form: ImportInput) -> None:
+    for name in ("names", "study"):
+        if getattr(form, name):
+            raise Invalid([{"loc": [name], "msg": f"{name} is for Optuna's files; leave it out, or change the file."}])
 
 
 def _text(file: UploadedFile) -> str:
@@ -95,7 +118,7 @@ def _text(file: UploadedFile) -> str:
         msg = f"A W&B configuration has at most {LONGEST_YAML:,} bytes, not {file.size:,}."
         raise Invalid([{"loc": ["file"], "msg": msg}])
     try:
-        return file.read().decode()
+        return str(file.read(), "utf-8")
     except UnicodeDecodeError:
         raise Invalid([{"loc": ["file"], "msg": "The file must be text in UTF-8."}]) from None
 

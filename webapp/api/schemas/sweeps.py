@@ -261,7 +261,8 @@ class ImportInput(Input):
     project: str = Field(description="The project's slug.")
     name: str = Field("", description="The study's when empty.")
     study: str = Field("", description="Which one, where the Optuna storage holds several.")
-    spec: str = Field("", description="The base spec, as JSON: neither tool knows it.")
+    spec: str = Field("", description="The base spec, as JSON: neither tool knows it. Constants of the file go in.")
+    names: str = Field("", description='Optuna\'s names of parameters by our paths, as JSON: {"lr": "optimizer.lr"}.')
     changes: str = Field("", description="Fields of POST /sweeps that are to be different, as JSON.")
     review: bool = Field(False, description="Create nothing; answer what would be.")
 
@@ -271,3 +272,4 @@ class ImportReview(Output):
 
     body: dict[str, Any]
     observations: int = Field(description="Trials of the study that come along when it is imported.")
+    notes: list[str] = Field(description="What has no counterpart here.")
