@@ -35,6 +35,12 @@ localise(document);
 setInterval(() => localise(document), REFRESH_MS);
 document.addEventListener("htmx:afterSwap", ({ detail }) => localise(detail.elt));
 
+// Nothing is swapped from under a key press, or from under text that somebody is about to copy.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const { elt } = event.detail;
+  if (elt.matches("[data-poll]") && (elt.contains(document.activeElement) || String(getSelection()))) event.preventDefault();
+});
+
 const form = document.getElementById("schedule-form");
 let timer;
 

@@ -105,7 +105,7 @@ def run_now(schedule: Schedule, user: User) -> Firing:
     schedule = locked(schedule)
     if problem := why_lost(schedule) or firing.still_at_it(schedule):
         raise WrongState(problem)
-    return firing.begin(schedule, clock.now(), "Run by hand.", user)
+    return firing.begin(schedule, clock.now(), by=user)
 
 
 def locked(schedule: Schedule) -> Schedule:
