@@ -60,7 +60,7 @@ def begin(run: Run) -> Attempt:
     attempt = runs.claim(runs.worker("sweeps"), free=run.gpus)
     assert attempt is not None and attempt.run_id == run.pk
     facts = {"parameters": {"total": 10, "trainable": 10}, "flops": planned_flops(run.spec)}
-    run_actions.started(attempt, facts, {"seed": run.spec["seed"]}, 0, 100)
+    run_actions.started(attempt, facts, {"seed": run.spec["seed"]}, attempt.resumed_from_step or 0, run.steps)
     return attempt
 
 

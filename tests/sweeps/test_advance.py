@@ -247,6 +247,27 @@ def test_several_objectives_rank_by_fronts() -> None:
     assert {one.trial.params["batch_size"]: one.rank for one in queries.standings(sweep)} == {4: 1, 8: 1, 16: 2}
 
 
+def test_a_population_goes_on_from_its_checkpoints(tmp_path) -> None:
+    sampler = {"name": "pbt", "population": 2, "interval_steps": 10, "quantile": 0.5}
+    search = {"sampler": sampler, "space": {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}}
+    spec = {**runs.SPEC, "schedule": {"name": "constant"}}
+    sweep = scene.create(spec=spec, search=search, trials=4, concurrency=2)
+    losses = iter([1.0, 2.0, 0.9, 0.8])
+    while scene.advanced(sweep).ended_at is None:
+        for run in scene.waiting(sweep):
+            attempt = scene.begin(run)
+            runs.checkpoint(attempt, run.spec["steps"], tmp_path)
+            scene.log(attempt, "eval/loss", {run.spec["steps"]: next(losses)})
+            scene.end(attempt)
+    first, second, third, fourth = scene.trials(sweep)
+    assert [trial.generation for trial in (first, second, third, fourth)] == [0, 0, 1, 1]
+    assert {third.parent_id, fourth.parent_id} == {first.pk}  # the worse half goes on from the better one
+    assert third.params == first.params
+    run = third.replicates.get().run
+    assert (run.spec["steps"], run.step, run.cloned_from) == (20, 10, first.replicates.get().run)
+    assert run.attempts.get().resumed_from_step == 10
+
+
 def test_an_ended_or_deleted_sweep_is_left_alone() -> None:
     sweep = scene.create()
     actions.delete(sweep, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from webapp.runs import plain
 from webapp.runs import specs as run_specs
 from webapp.runs.actions.inputs import resolve
 from webapp.sweeps.definition import Choices, Definition, Dimension, Range
+from webapp.sweeps.registry import entry_of
 from webapp.sweeps.specs import spec_of
 
 EXTERNAL = "A sweep queues training runs; points of kind external come from outside: log them as runs."
@@ -54,11 +56,15 @@ def _parsed(definition: Mapping[str, Any]) -> Definition:
 
 def _filled(definition: Definition) -> Definition:
     """A base that is valid only with a point's values stays as it is; its points tell what is wrong."""
-    try:
-        spec = run_specs.checked(plain.json(definition.spec)).model_dump(mode="json")
-    except Invalid:
-        return definition
+    spec = definition.spec | ({"checkpoint_at_end": True} if _goes_on(definition) else {})
+    with suppress(Invalid):
+        spec = run_specs.checked(plain.json(spec)).model_dump(mode="json")
     return definition.model_copy(update={"spec": spec})
+
+
+def _goes_on(definition: Definition) -> bool:
+    """Whether points go on from the checkpoints of others."""
+    return getattr(_sampler_module(definition), "GOES_ON", False)
 
 
 def _own(definition: Definition) -> list[FieldError]:
@@ -73,6 +79,9 @@ def _own(definition: Definition) -> list[FieldError]:
     if definition.seeds.racing and definition.seeds.racing_from > definition.seeds.tune:
         msg = f"racing_from must not exceed tune: {definition.seeds.racing_from} > {definition.seeds.tune}."
         errors.append({"loc": ["seeds", "racing_from"], "msg": msg})
+    if definition.seeds.test and _goes_on(definition):
+        msg = "Test seeds would train the winner's last knobs from scratch, not as its population did: set test to 0."
+        errors.append({"loc": ["seeds", "test"], "msg": msg})
     if definition.spec.get("kind") == "external":
         errors.append({"loc": ["spec", "kind"], "msg": EXTERNAL})
     if definition.seeds.test and not all(one.metric.startswith("eval/") for one in definition.objective):
@@ -90,8 +99,6 @@ def _space(definition: Definition) -> list[FieldError]:
 
 
 def _sampler_module(definition: Definition) -> Any:
-    from webapp.sweeps.registry import entry_of
-
     return entry_of(definition.search.sampler).module
 
 

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from django.db import transaction
 
+from webapp.runs.states import FINAL
 from webapp.sweeps import queries
+from webapp.sweeps.actions.control import runs_of
 from webapp.sweeps.actions.filling import Room, failing, fill
+from webapp.sweeps.actions.racing import abandon, race
 from webapp.sweeps.actions.reporting import has_report, report
 from webapp.sweeps.actions.settling import settle
 from webapp.sweeps.actions.stopping import stop_early
@@ -60,9 +63,14 @@ def _run(sweep: Sweep, checked: Definition) -> None:
     if room.has_failed and failing(sweep):
         become(sweep, SweepStatus.PAUSED, SOMETHING_WRONG)
         return
-    if reason is None or _is_open(sweep):
+    if reason is None or runs_of(sweep).exclude(status__in=FINAL).exists():
         return
-    if has_report(sweep, checked):
+    if _is_open(sweep):  # of a run that has ended just now the next advance will tell
+        if room.refusal is not None:
+            abandon(sweep, reason)
+    elif room.refusal is None and race(sweep, checked):
+        return
+    elif has_report(sweep, checked):
         become(sweep, SweepStatus.REPORTING, f"{reason} The winner runs on its test seeds.")
     else:
         become(sweep, SweepStatus.SUCCEEDED, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from webapp.accounts.errors import Invalid
@@ -13,7 +14,7 @@ from webapp.sweeps.actions.control import runs_of
 from webapp.sweeps.actions.settling import Open, open_trials
 from webapp.sweeps.actions.transitions import close
 from webapp.sweeps.actions.trials import new_trial
-from webapp.sweeps.definition import Definition
+from webapp.sweeps.definition import Budget, Definition
 from webapp.sweeps.errors import Exhausted
 from webapp.sweeps.histories import observations
 from webapp.sweeps.models import Replicate, Sweep, Trial
@@ -26,7 +27,7 @@ MOST_POINTS = 50  # asked at once, so that one sweep never holds up the others f
 
 
 class Room:
-    """How many more runs may be queued now, within concurrency and budget; `refusal` says why none may.
+    """How many more runs may be queued now, within concurrency and budget; `refusal` says why the budget has no more.
 
     `has_failed`: a run could not be queued, so the next would hardly fare better.
     """
@@ -37,7 +38,7 @@ class Room:
         self.has_failed = False
         self.active: list[Run] = list(runs_of(sweep).exclude(status__in=[*FINAL, Status.PAUSED]))
         self.left = checked.concurrency - len(self.active)
-        self._is_limited = any(value is not None for value in checked.budget.model_dump().values())
+        self._is_limited = checked.budget != Budget()
         self._reserve = checked.seeds.test
 
     def allows(self, role: Role = Role.TUNE) -> bool:
@@ -45,39 +46,41 @@ class Room:
             return False
         if self._is_limited:
             reserve = self._reserve if role == Role.TUNE else 0
-            self.refusal = budget.refusal(self.sweep, budget.spent(self.sweep), self.active, reserve=reserve)
+            self.refusal = budget.refusal(self.sweep, self._spent, self.active, reserve=reserve)
         return self.refusal is None
 
     def take(self, run: Run) -> None:
         self.left -= 1
         self.active.append(run)
 
+    @cached_property
+    def _spent(self) -> budget.Spent:
+        return budget.spent(self.sweep)
+
 
 def fill(sweep: Sweep, checked: Definition, room: Room) -> str | None:
     """Why there is nothing left to begin, once that is so: the limit, the space or the budget."""
     for one in open_trials(sweep):
         _queue_seeds(one, sweep, checked, room)
-    while room.allows() and (points := _points(sweep, checked, room)):
-        for point in points:
-            if room.has_failed:
-                break
-            trial = new_trial(sweep, checked, point, Trial.Source.SAMPLER)
-            _queue_seeds(Open(trial, []), sweep, checked, room)
+    try:
+        while room.allows() and (points := _points(sweep, checked, room)):
+            for point in points:
+                if room.has_failed:
+                    break
+                trial = new_trial(sweep, checked, point, Trial.Source.SAMPLER)
+                _queue_seeds(Open(trial, []), sweep, checked, room)
+    except Exhausted as error:
+        return str(error)
     return room.refusal or _is_done(sweep, checked)
 
 
 def _points(sweep: Sweep, checked: Definition, room: Room) -> list[Point]:
-    """The next points, none when the sweep has had its trials or the sampler has nothing more (just now)."""
-    left = checked.trials - _asked(sweep)
+    """The next points; none once the sweep has had its trials, or while the sampler waits for some to end."""
     per_point = checked.seeds.racing_from if checked.seeds.racing else checked.seeds.tune
-    count = min(left, -(-room.left // per_point), MOST_POINTS)
+    count = min(checked.trials - _asked(sweep), -(-room.left // per_point), MOST_POINTS)
     if count <= 0:
         return []
-    try:
-        return ask(checked.search, checked.objective, observations(sweep), count, checked.spec)
-    except Exhausted as error:
-        room.refusal = str(error)
-        return []
+    return ask(checked.search, checked.objective, observations(sweep), count, checked.spec)
 
 
 def _asked(sweep: Sweep) -> int:

@@ -10,10 +10,10 @@ from django.db.models import Prefetch
 
 from webapp.runs.models import Run
 from webapp.runs.states import FINAL, STOPPABLE, Status
-from webapp.sweeps import queries, replicates
+from webapp.sweeps import queries
 from webapp.sweeps.actions.control import cancel_all
 from webapp.sweeps.actions.transitions import close
-from webapp.sweeps.definition import Definition, sign
+from webapp.sweeps.definition import Definition
 from webapp.sweeps.models import Replicate, Sweep, Trial
 from webapp.sweeps.states import OPEN, Role, TrialStatus
 
@@ -46,8 +46,6 @@ def settle(sweep: Sweep, checked: Definition) -> bool:
     trials = open_trials(sweep)
     measure([item for one in trials for item in one.tuning], checked, Role.TUNE)
     ended = [one.trial for one in trials if _settle(*one)]
-    if checked.seeds.racing and ended:
-        _race(sweep, checked)
     return bool(ended)
 
 
@@ -99,13 +97,3 @@ def _sentence(item: Replicate) -> str:
 def _mean(items: Sequence[Replicate]) -> list[float]:
     columns = zip(*(item.values or [] for item in items), strict=True)
     return [math.fsum(column) / len(items) for column in columns]
-
-
-def _race(sweep: Sweep, checked: Definition) -> None:
-    """Gives contenders another seed: they are open again until it has a value."""
-    finished = Trial.objects.filter(sweep=sweep, status=TrialStatus.SUCCEEDED).exclude(source=Trial.Source.IMPORTED)
-    trials = {trial.pk: trial for trial in finished}
-    sampled = {pk: columns[0] for pk, columns in queries.samples(sweep).items() if pk in trials}
-    for pk, wanted in replicates.wanted(checked.seeds, sampled, sign(checked.objective[0])).items():
-        if wanted > trials[pk].seeds:
-            Trial.objects.filter(pk=pk).update(seeds=wanted, status=TrialStatus.RUNNING, ended_at=None)

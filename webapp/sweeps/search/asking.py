@@ -56,7 +56,7 @@ def ask(
     """
     module = registry.entry_of(search.sampler).module
     if propose := getattr(module, "propose", None):
-        found: list[Point] = propose(search.sampler, search, objectives, history, count)
+        found: list[Point] = propose(search.sampler, search, objectives, history, count, spec)
         return found
     points: list[Point] = []
     seen = list(history)

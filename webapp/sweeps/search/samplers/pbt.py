@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from webapp.sweeps.search.asking import Observation, Point
 
 PAPER = "https://arxiv.org/abs/1711.09846"
+GOES_ON = True  # its points go on from others' checkpoints
 TRIES = 1000
 
 
