@@ -196,6 +196,18 @@ def test_racing_gives_more_seeds_to_contenders_only() -> None:
     assert max(seeds_of[4], seeds_of[8]) == 6
 
 
+def test_a_budget_that_ends_a_race_judges_by_the_seeds_there_are() -> None:
+    search = {"sampler": {"name": "grid"}, "space": {"batch_size": {"choices": [8, 16]}}}
+    seeds = {"tune": 9, "racing": True, "racing_from": 2}
+    each = scene.planned_flops({**runs.SPEC, "batch_size": 16})["total"]
+    sweep = scene.create(trials=2, seeds=seeds, concurrency=1, search=search, budget={"flops": 6 * each})
+    scene.finish(sweep, lambda run: 1.0 + run.spec["seed"] / 100)
+    assert sweep.status == "succeeded" and "FLOPs" in sweep.end_reason
+    counts = [trial.replicates.count() for trial in scene.trials(sweep)]
+    assert all(2 <= count < 9 for count in counts)
+    assert [trial.status for trial in scene.trials(sweep)] == ["succeeded"] * 2
+
+
 def test_a_grid_ends_with_its_last_point_and_says_so() -> None:
     grid = {"sampler": {"name": "grid"}, "space": {"batch_size": {"choices": [4, 8, 16]}}}
     sweep = scene.finish(scene.create(trials=100, search=grid), lambda run: 1.0)

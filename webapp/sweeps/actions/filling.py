@@ -121,8 +121,10 @@ def queue_run(trial: Trial, sweep: Sweep, checked: Definition, seed: int, role: 
         "share": f"sweep:{sweep.pk}",
     }
     parent = Run.objects.filter(replicate__trial=trial.parent_id, replicate__seed=seed, replicate__role=role).first()
-    go_on = trial.parent_id is not None and parent is not None
-    run = run_actions.fork(parent, **about) if go_on else run_actions.submit(project=sweep.project, **about)
+    if parent is not None and trial.parent_id is not None:
+        run = run_actions.fork(parent, **about)
+    else:
+        run = run_actions.submit(project=sweep.project, **about)
     Replicate.objects.create(trial=trial, run=run, seed=seed, role=role)
     return run
 
