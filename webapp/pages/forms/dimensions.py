@@ -25,7 +25,7 @@ SENTENCES = {
 
 @dataclass
 class Row:
-    """One dimension. `shape` is one of SHAPES; everything else is text."""
+    """One dimension. `shape` is one of SHAPES; everything else is text. `origin` is its path in what was imported."""
 
     path: str = ""
     shape: str = "range"
@@ -34,6 +34,7 @@ class Row:
     step: str = ""
     choices: str = ""
     when: str = ""
+    origin: str = ""
     errors: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -64,12 +65,14 @@ def row_of(path: str, dimension: Any) -> Row:
     """One row; what is not in a dimension's shape stays empty."""
     given = dimension if isinstance(dimension, Mapping) else {}
     shape = "choices" if "choices" in given else "log" if given.get("log") else "range"
-    numbers = {name: written(given.get(name)) for name in ("low", "high", "step")}
+    low, high, step = (written(given.get(name)) for name in ("low", "high", "step"))
     choices = given.get("choices")
     return Row(
         path=path,
         shape=shape,
-        **numbers,
+        low=low,
+        high=high,
+        step=step,
         choices=texts_of(choices) if isinstance(choices, list) else "",
         when=_when_text(given.get("when")),
     )
@@ -131,9 +134,11 @@ def _path_error(row: Row, seen: set[str]) -> str:
 
 
 def _row(data: QueryDict, number: int) -> Row:
-    texts = {name: data.get(f"{PREFIX}-{number}-{name}", "").strip() for name in TEXTS}
-    texts["shape"] = texts["shape"] if texts["shape"] in SHAPES else "range"
-    return Row(**texts)  # type: ignore[arg-type]
+    row = Row()
+    for name in TEXTS:
+        setattr(row, name, data.get(f"{PREFIX}-{number}-{name}", "").strip())
+    row.shape = row.shape if row.shape in SHAPES else "range"
+    return row
 
 
 def _number(text: str) -> float | int | str:

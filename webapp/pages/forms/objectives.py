@@ -32,16 +32,13 @@ class ObjectiveRow:
 def submitted(data: QueryDict) -> list[ObjectiveRow]:
     """At least one row; those without a metric are kept, for the check to name."""
     numbers = [number for number in range(MOST) if f"objective-{number}-metric" in data]
-    return [
-        ObjectiveRow(**{name: data.get(f"objective-{number}-{name}", "").strip() for name in ObjectiveRow().as_json})
-        for number in numbers
-    ] or [ObjectiveRow(USUAL[0])]
+    return [_row(data, f"objective-{number}-") for number in numbers] or [ObjectiveRow(USUAL[0])]
 
 
 def rows_of(objective: Any) -> list[ObjectiveRow]:
     """From the JSON of a definition: a list, or a single one."""
     given = objective if isinstance(objective, list) else [objective]
-    found = [ObjectiveRow(**_known(item)) for item in given[:MOST] if isinstance(item, Mapping)]
+    found = [_of(item) for item in given[:MOST] if isinstance(item, Mapping)]
     return found or [ObjectiveRow(USUAL[0])]
 
 
@@ -55,8 +52,16 @@ def place(rows: Sequence[ObjectiveRow], error: FieldError) -> bool:
     return True
 
 
-def _known(item: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(item[name]) for name in ObjectiveRow().as_json if isinstance(item.get(name), str)}
+def _row(data: QueryDict, prefix: str) -> ObjectiveRow:
+    metric, goal, statistic = (data.get(prefix + name, "").strip() for name in ("metric", "goal", "statistic"))
+    return ObjectiveRow(metric, goal, statistic)
+
+
+def _of(item: Mapping[str, Any]) -> ObjectiveRow:
+    usual = ObjectiveRow()
+    return ObjectiveRow(
+        str(item.get("metric", "")), str(item.get("goal", usual.goal)), str(item.get("statistic", usual.statistic))
+    )
 
 
 def without(rows: Iterable[ObjectiveRow], number: int) -> list[ObjectiveRow]:

@@ -27,6 +27,7 @@ HELP = {
     "gpu_hours": "Time that slots are taken, summed over all runs.",
     "flops": "Training FLOPs, summed over all runs.",
     "first": "Tuning seeds count up from here.",
+    "racing": "Begin with few seeds; only those that may still win get the others.",
     "racing_from": "Seeds that every trial begins with when racing is on.",
 }
 ADVANCED = ("first", "racing_from", "confidence", "seed")
@@ -75,7 +76,7 @@ def groups(values: Mapping[str, Any], errors: Iterable[FieldError] = ()) -> tupl
     homeless = [*form.errors, *root.errors]
     return {
         "sampler": Group(label="Sampler", children=_inside(parts["search"])),
-        "stopper": Group(label="Early stopping", children=[_labelled(parts["stopper"], "Early stopping")]),
+        "stopper": Group(label="Early stopping", children=[_stopper(parts["stopper"])]),
         "extent": Group(label="Trials", children=[parts["trials"], parts["concurrency"]]),
         "seeds": Group(label="Seeds", children=_inside(parts["seeds"]), errors=parts["seeds"].errors),
         "budget": Group(label="Budget", children=_inside(parts["budget"]), errors=parts["budget"].errors),
@@ -86,8 +87,11 @@ def _inside(node: Block | Knob) -> list[Knob | Block]:
     return node.children if isinstance(node, Block) else [node]
 
 
-def _labelled(node: Block | Knob, label: str) -> Block | Knob:
-    node.label = label
+def _stopper(node: Block | Knob) -> Block | Knob:
+    """Under its group's heading; none of them is no default but no stopping."""
+    node.label = "Early stopping"
+    if isinstance(node, Block):
+        node.options = [(value, title if value else "none") for value, title in node.options]
     return node
 
 
@@ -99,5 +103,5 @@ def _told(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _described(name: str, item: dict[str, Any]) -> dict[str, Any]:
-    told = {"description": HELP[name], **item} if name in HELP else dict(item)
+    told = {**item, "description": HELP[name]} if name in HELP else dict(item)
     return {**told, "advanced": True} if name in ADVANCED else told

@@ -6,16 +6,25 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.http import QueryDict
 
 from webapp.runs.models import Run
 from webapp.sweeps.models import Sweep
 
 
 class SweepForm(forms.Form):
-    name = forms.CharField(max_length=200, required=False, help_text="Made from the space when empty.")
+    name = forms.CharField(max_length=200, required=False, help_text="Made from the spec when empty.")
     tags = forms.CharField(required=False, help_text="Separated by commas.")
     priority = forms.IntegerField(required=False, initial=0, help_text="Of its runs: higher goes first.")
     queue = forms.CharField(required=False, initial="default", max_length=60)
+
+    @classmethod
+    def of(cls, sweep: Sweep, data: QueryDict | None) -> SweepForm:
+        """The form that changes a sweep, which keeps having a name, and stays in its queue."""
+        form = cls(data, initial=cls.initial_of(sweep))
+        form.fields["name"].required, form.fields["name"].help_text = True, ""
+        del form.fields["queue"]
+        return form
 
     @staticmethod
     def initial_of(sweep: Sweep) -> dict[str, Any]:
@@ -27,14 +36,14 @@ class SweepForm(forms.Form):
         }
 
     def changes(self) -> dict[str, Any]:
-        """The arguments of create."""
+        """The arguments of create, or of edit."""
         data = self.cleaned_data
-        return {
+        found = {
             "name": data["name"],
             "tags": [tag.strip() for tag in data["tags"].split(",") if tag.strip()],
             "priority": data["priority"] or 0,
-            "queue": data["queue"] or "default",
         }
+        return found | ({"queue": data["queue"] or "default"} if "queue" in data else {})
 
 
 class ImportForm(forms.Form):
@@ -43,7 +52,7 @@ class ImportForm(forms.Form):
     file = forms.FileField(
         required=False,
         label="File",
-        help_text="A study's SQLite storage of Optuna (.db), or the sweep configuration of W&B (.yaml).",
+        help_text="A storage of Optuna (SQLite or journal file), or the sweep configuration of W&B (.yaml).",
     )
     text = forms.CharField(
         required=False,
@@ -51,7 +60,7 @@ class ImportForm(forms.Form):
         widget=forms.Textarea({"rows": 10, "class": "data", "spellcheck": "false"}),
     )
     run = forms.ModelChoiceField(
-        queryset=None,
+        queryset=Run.objects.none(),
         required=False,
         label="Base run",
         empty_label="none: the spec is filled in by hand",

@@ -16,10 +16,12 @@ from webapp.accounts.models import Project, User
 from webapp.pages.forms import dimensions, objectives, settings
 from webapp.pages.forms.dimensions import Row
 from webapp.pages.forms.objectives import ObjectiveRow
+from webapp.pages.forms.plain import plains_of
 from webapp.pages.runs import draft as drafts
 from webapp.pages.runs.describe import data_of, method_of, model_of
 from webapp.runs.models import Run
 from webapp.runs.queries import visible
+from webapp.sweeps.search import suggestions
 
 FIRST_KNOB = "optimizer.lr"
 
@@ -50,6 +52,17 @@ class SweepDraft:
         return {"spec": self.base.values, "search": search, "objective": objective, **rest}
 
     @property
+    def is_wrong(self) -> bool:
+        rows = any(row.errors for row in self.rows) or any(row.errors for row in self.objectives)
+        return bool(rows or self.errors or self.base.errors or self.constraint_errors)
+
+    @property
+    def renamed_observations(self) -> list[Any]:
+        """The observations under the paths that their knobs have by now; a knob whose row was removed is left out."""
+        names = {row.origin: row.path for row in self.rows if row.origin}
+        return [{**one, "params": _renamed(one.get("params"), names)} for one in self.observations]
+
+    @property
     def observations_json(self) -> str:
         return json.dumps(self.observations) if self.observations else ""
 
@@ -61,10 +74,26 @@ class SweepDraft:
 
     @property
     def suggested(self) -> dict[str, Any]:
-        """{path: dimension} of the knobs of its spec that a search usually varies."""
-        from webapp.sweeps.search import suggestions
+        """{path: dimension} of the knobs that a search of this space usually varies, conditions fitted to its rows."""
+        found = suggestions.suggested(self.base.values)
+        chosen = {row.path: plains_of(row.choices) for row in self.rows if row.shape == "choices"}
+        fitted = ((path, _fitted(dimension, found, chosen)) for path, dimension in found.items())
+        return {path: dimension for path, dimension in fitted if dimension is not None}
 
-        return suggestions.suggested(self.base.values)
+
+def _fitted(dimension: dict[str, Any], all_: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A suggestion in a space that varies `chosen`: a condition on what it does not vary is met by the base spec, whose
+    choice is the first that is suggested, or keeps the knob from counting at all (None)."""
+    kept: dict[str, Any] = {}
+    for parent, values in dimension.get("when", {}).items():
+        taken = chosen[parent] if parent in chosen else all_.get(parent, {"choices": []})["choices"][:1]
+        common = [value for value in values if value in taken]
+        if not common:
+            return None
+        if parent in chosen and len(common) < len(taken):
+            kept[parent] = common
+    rest = {key: value for key, value in dimension.items() if key != "when"}
+    return {**rest, "when": kept} if kept else rest
 
 
 def opened(spec: Mapping[str, Any]) -> SweepDraft:
@@ -81,13 +110,17 @@ def of_definition(body: Mapping[str, Any]) -> SweepDraft:
     given = search if isinstance(search, Mapping) else {}
     spec = spec if isinstance(spec, Mapping) else {}
     space, constraints = given.get("space"), given.get("constraints")
+    rows = dimensions.rows_of(space) if isinstance(space, Mapping) else []
+    observations = list(body.get("observations") or [])
+    for row in rows if observations else ():
+        row.origin = row.path
     return SweepDraft(
         base=drafts.Draft(_kind(spec), dict(spec)),
-        rows=dimensions.rows_of(space) if isinstance(space, Mapping) else [],
+        rows=rows,
         constraints="\n".join(map(str, constraints)) if isinstance(constraints, list) else "",
         objectives=objectives.rows_of(body.get("objective")),
         settings=settings.of_definition(body),
-        observations=list(body.get("observations") or []),
+        observations=observations,
     )
 
 
@@ -179,4 +212,10 @@ def _observations(text: str) -> list[Any]:
         found = json.loads(text) if text else []
     except ValueError:
         return []
-    return found if isinstance(found, list) else []
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _renamed(params: Any, names: Mapping[str, str]) -> Any:
+    return (
+        {names[path]: value for path, value in params.items() if path in names} if isinstance(params, dict) else params
+    )

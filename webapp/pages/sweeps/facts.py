@@ -49,18 +49,19 @@ def _quality(sweep: Sweep, checked: Definition, best: Best | None, place: int) -
     if best is None:
         return Fact(label, NOTHING, "no trial is done yet")
     interval = best.intervals[place]
-    words = [f"trial {best.trial}", spread(interval, checked.seeds.confidence)]
+    words = ["" if place else f"trial {best.trial}", spread(interval, checked.seeds.confidence)]
     words.append("" if place else _against_median(sweep, objective, best.values[0]))
     return Fact(label, text.metric(best.values[place]), " · ".join(word for word in words if word))
 
 
 def spread(interval: Interval | None, confidence: float) -> str:
-    """ "95 %: 1.39 to 1.43, 3 seeds"; of a single seed only that it is one."""
+    """ "1.39 to 1.43 (95 %, 3 seeds)"; of a single seed only that it is one."""
     if interval is None:
         return ""
     if interval.low is None:
         return "1 seed" if interval.n == 1 else f"{interval.n} seeds"
-    return f"{confidence:.0%}: {text.metric(interval.low)} to {text.metric(interval.high)}, {interval.n} seeds"
+    bounds = f"{text.metric(interval.low)} to {text.metric(interval.high)}"
+    return f"{bounds} ({text.percent(confidence)}, {interval.n} seeds)"
 
 
 def _against_median(sweep: Sweep, objective: Objective, value: float) -> str:
@@ -73,7 +74,7 @@ def _against_median(sweep: Sweep, objective: Objective, value: float) -> str:
     if not median:
         return ""
     share = sign(objective) * (median - value) / abs(median)
-    return f"{text.percent(share)} better than the median" if share > 0.0005 else ""
+    return f"{share * 100:.1f} % better than the median" if share > 0.0005 else ""
 
 
 def _tested(checked: Definition, best: Best | None, place: int) -> Fact:

@@ -73,8 +73,8 @@ def _doubt(sweep: Sweep, checked: Definition) -> list[Note]:
         return []
     seeds = Replicate.objects.filter(trial__in=first, role=Role.TUNE, values__isnull=False).order_by("seed")
     values: dict[int, list[float]] = {trial.pk: [] for trial in first}
-    for pk, found in seeds.values_list("trial_id", "values"):
-        values[pk].append(float(found[0]))
+    for trial_id, told in seeds.values_list("trial_id", "values"):
+        values[trial_id].append(float((told or [0.0])[0]))
     return _told(first[0], first[1], values, checked)
 
 
@@ -86,7 +86,7 @@ def _told(one: Trial, other: Trial, values: dict[int, list[float]], checked: Def
     more = statistics.seeds_needed(some, others, confidence=confidence)
     if more == 0:
         return []
-    which = f"Trials {one.number} and {other.number}, the first two, can't be told apart at {confidence:.0%}"
+    which = f"Trials {one.number} and {other.number}, the first two, can't be told apart at {confidence * 100:g} %"
     if more is None:
         return [Note("Not settled", f"{which}: their seeds say the same.", "still")]
     return [Note("Not settled", f"{which}: about {more:,} more seed{'' if more == 1 else 's'} of each would.", "still")]

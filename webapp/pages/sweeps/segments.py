@@ -22,7 +22,7 @@ class Segment(NamedTuple):
 
     tone: str
     label: str
-    count: int
+    trials: int
     start: float
     width: float
 

@@ -15,13 +15,12 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Coalesce, Now
 from django.http import QueryDict
 
-from webapp.pages.sweeps.facts import spread
 from webapp.pages.templatetags import hone as text
 from webapp.pages.templatetags.run_values import plain
 from webapp.sweeps.definition import Choices, Definition, sign, signs
 from webapp.sweeps.models import Replicate, Sweep, Trial
 from webapp.sweeps.states import BAD, CLOSED, OPEN, Role, TrialStatus
-from webapp.sweeps.statistics import interval
+from webapp.sweeps.statistics import Interval, interval
 
 PAGE_ROWS = 50
 STATUSES = ["open", *TrialStatus.values, "bad"]
@@ -78,7 +77,7 @@ class Row(NamedTuple):
     trial: Trial
     rank: int | None
     params: list[tuple[str, bool]]  # text, and whether it is a number
-    values: list[tuple[str, str]]  # the mean, and its spread in words
+    values: list[tuple[str, str]]  # the mean, and the bounds of its interval
     seeds: list[Seed]
     time: str
 
@@ -247,11 +246,14 @@ def _param(value: Any, is_active: bool) -> tuple[str, bool]:
     return (text.metric(value) if isinstance(value, float) else plain(value)), is_number
 
 
+def _bounds(told: Interval) -> str:
+    return f"{text.metric(told.low)} to {text.metric(told.high)}" if told.low is not None else ""
+
+
 def _values(trial: Trial, seeds: list[list[float]], checked: Definition) -> list[tuple[str, str]]:
     means = trial.values or [None] * len(checked.objective)
     columns = list(zip(*seeds, strict=True)) if seeds else [()] * len(checked.objective)
-    confidence = checked.seeds.confidence
-    spreads = [spread(interval(column, confidence), confidence) if len(column) > 1 else "" for column in columns]
+    spreads = [_bounds(interval(column, checked.seeds.confidence)) if len(column) > 1 else "" for column in columns]
     return [
         (text.metric(None if mean is None else float(mean)), told) for mean, told in zip(means, spreads, strict=True)
     ]

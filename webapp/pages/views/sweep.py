@@ -13,7 +13,8 @@ from webapp.accounts.models import Role
 from webapp.accounts.roles import allows
 from webapp.charts import sweeps as charts_of_sweeps
 from webapp.http import PageRequest, is_fragment, project_for, respond
-from webapp.pages.sweeps import facts, notes
+from webapp.pages.forms import dimensions
+from webapp.pages.sweeps import describe, facts, notes
 from webapp.pages.sweeps import trials as tables
 from webapp.pages.sweeps.segments import segments_of
 from webapp.sweeps import queries
@@ -91,10 +92,13 @@ def timeline(request: PageRequest, slug: str, sweep_id: int) -> HttpResponse:
 def config(request: PageRequest, slug: str, sweep_id: int) -> HttpResponse:
     sweep = sweep_for(request, slug, sweep_id)
     checked = queries.definition(sweep)
-    definition = checked.model_dump(mode="json", exclude_none=True)
-    values = {"objective": definition["objective"][0] if len(definition["objective"]) == 1 else definition["objective"]}
-    values |= {name: value for name, value in definition.items() if name not in ("spec", "objective")}
-    extra = {"values": values, "spec": definition["spec"], "text": json.dumps(definition, indent=2, ensure_ascii=False)}
+    extra = {
+        "values": describe.values_of(checked),
+        "space": dimensions.rows_of(sweep.definition["search"]["space"]),
+        "constraints": checked.search.constraints,
+        "spec": describe.spec_of(checked),
+        "text": json.dumps(checked.model_dump(mode="json"), indent=2, ensure_ascii=False),
+    }
     return _tab(request, sweep, checked, "config", extra)
 
 

@@ -32,9 +32,8 @@ def edit(request: PageRequest, slug: str, sweep_id: int) -> HttpResponse:
     """What is asked from now on: space, constraints, stopper, seeds, limits. What was tried stays."""
     sweep = sweep_for(request, slug, sweep_id, Role.EDITOR)
     if request.method == "GET":
-        form = SweepForm(initial=SweepForm.initial_of(sweep))
-        return _show(request, sweep, drafts.of_definition(sweep.definition), form)
-    draft, form = drafts.submitted(request.POST), SweepForm(request.POST)
+        return _show(request, sweep, drafts.of_definition(sweep.definition), SweepForm.of(sweep, None))
+    draft, form = drafts.submitted(request.POST), SweepForm.of(sweep, request.POST)
     draft.base = drafts.of_definition(sweep.definition).base
     if request.POST.get("do") != "save":
         drafts.changed(draft, request.POST.get("do", "refresh"))
@@ -62,7 +61,7 @@ def _save(request: PageRequest, sweep: Sweep, draft: SweepDraft, form: SweepForm
 def changes_of(sweep: Sweep, draft: SweepDraft, form: SweepForm) -> dict[str, Any]:
     """The argument of edit: only what differs from what the sweep says now."""
     body, now = draft.body, sweep.definition
-    asked = {name: value for name, value in form.changes().items() if name != "queue"}
+    asked = form.changes()
     changed: dict[str, Any] = {name: value for name, value in asked.items() if value != getattr(sweep, name)}
     search = {name: body["search"][name] for name in ("space", "constraints")}
     if dimensions.space_of(dimensions.rows_of(now["search"]["space"])) != search["space"]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -17,8 +16,11 @@ from webapp.http import PageRequest, project_for
 from webapp.pages.forms.sweep import ImportForm, SweepForm
 from webapp.pages.sweeps import draft as drafts
 from webapp.pages.views.sweep_new import show
+from webapp.runs.merging import merged
+from webapp.sweeps.exchange import optuna_study, wandb_yaml
 
-LARGEST_BYTES = 256 * 2**20
+YAML = (".yaml", ".yml")
+LONGEST_YAML = 1 << 20  # bytes
 
 
 @require_http_methods(["GET", "POST"])
@@ -43,39 +45,29 @@ def import_(request: PageRequest, slug: str) -> HttpResponse:
 
 
 def _filled(request: PageRequest, project: Project, body: dict[str, Any], form: ImportForm) -> HttpResponse:
-    """The form of a new sweep with everything that was read; its base is the chosen run where nothing names one."""
-    run = form.cleaned_data["run"]
-    spec = body.get("spec") or (dict(run.spec) if run else {})
-    name = str(body.get("name", ""))
-    return show(request, project, drafts.of_definition({**body, "spec": spec}), SweepForm(initial={"name": name}))
+    """The form of a new sweep with everything that was read; constants go into the spec of the chosen run."""
+    run, spec = form.cleaned_data["run"], body.get("spec") or {}
+    body["spec"] = merged(dict(run.spec), spec) if run else spec
+    told, about = body.pop("notes", []), SweepForm(initial={"name": body.get("name", "")})
+    return show(request, project, drafts.of_definition(body), about, told=told)
 
 
-def _read(file: UploadedFile | None, text: str) -> dict[str, Any]:
-    from webapp.sweeps.exchange import wandb_yaml
-
-    """By what it is: an SQLite file is a storage of Optuna, text is a sweep of W&B. Raises Invalid."""
+def _read(file: Any, text: str) -> dict[str, Any]:
+    """YAML is a sweep of W&B, any other file a storage of Optuna. Raises Invalid."""
     if file is None:
         return wandb_yaml.read(text)
-    if file.size and file.size > LARGEST_BYTES:
-        raise Invalid.field("file", f"The file must not exceed {LARGEST_BYTES // 2**20} MiB.")
-    head = file.read(16)
-    file.seek(0)
-    return _study(file) if head.startswith(b"SQLite format 3") else wandb_yaml.read(_decoded(file.read()))
-
-
-def _study(file: UploadedFile) -> dict[str, Any]:
-    from webapp.sweeps.exchange import optuna_study
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "study.db"
+    if Path(file.name or "").suffix.lower() in YAML:
+        return wandb_yaml.read(_decoded(file))
+    with tempfile.TemporaryDirectory(prefix="hone-") as folder:
+        path = Path(folder) / "study"
         with path.open("wb") as kept:
             for chunk in file.chunks():
                 kept.write(chunk)
         return optuna_study.read(path)
 
 
-def _decoded(data: bytes) -> str:
+def _decoded(file: Any) -> str:
     try:
-        return data.decode()
+        return str(file.read(LONGEST_YAML), "utf-8")
     except UnicodeDecodeError:
-        raise Invalid.field("file", "This is neither an SQLite file of Optuna nor the text of a W&B sweep.") from None
+        raise Invalid.field("file", "The YAML of a W&B sweep must be text in UTF-8.") from None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -28,6 +29,7 @@ from webapp.pages.sweeps.draft import SweepDraft
 from webapp.runs.models import Run
 from webapp.runs.queries import visible
 from webapp.sweeps import actions
+from webapp.sweeps.exchange.importing import import_observations
 from webapp.sweeps.models import Sweep
 from webapp.sweeps.queries import visible as visible_sweeps
 
@@ -75,9 +77,7 @@ def _create(request: PageRequest, project: Project, draft: SweepDraft, form: Swe
     storable(draft.body)
     sweep = actions.create(project=project, user=request.user, definition=draft.body, **form.changes())
     if draft.observations:
-        from webapp.sweeps.exchange.importing import import_observations
-
-        import_observations(sweep, draft.observations)
+        import_observations(sweep, draft.renamed_observations)
     return sweep
 
 
@@ -91,16 +91,20 @@ def plan(request: PageRequest, slug: str) -> HttpResponse:
 
 
 def show(
-    request: PageRequest, project: Project, draft: SweepDraft, form: SweepForm, *, quiet: bool = False
+    request: PageRequest,
+    project: Project,
+    draft: SweepDraft,
+    form: SweepForm,
+    *,
+    quiet: bool = False,
+    told: Sequence[str] = (),
 ) -> HttpResponse:
-    """The form with its errors at their fields. `quiet`: it was only rearranged, so nothing is held against it yet."""
+    """The form with its errors at their fields. `quiet`: it was only rearranged, so nothing is held against it yet.
+    `told`: what an import has to say."""
     groups, homeless = settings.groups(draft.settings, draft.errors)
     spec = spec_form(specs.schema(draft.base.kind), draft.base.values, draft.base.errors)
     about = {name: errors for name in form.fields if (errors := _said_of(name, draft.errors))}
     own = {name: [str(item) for item in errors] for name, errors in form.errors.items()} if form.is_bound else {}
-    has_errors = bool(draft.errors or draft.base.errors or draft.constraint_errors or own) or any(
-        row.errors for row in [*draft.rows, *draft.objectives]
-    )
     placed = {sentence for some in about.values() for sentence in some}
     context: dict[str, Any] = {
         "project": project,
@@ -110,12 +114,13 @@ def show(
         "groups": groups,
         "form": form,
         "form_errors": {} if quiet else {**own, **about},
+        "told": told,
         "above": [s for s in homeless if s not in placed] + ([] if draft.base.is_text else spec.errors),
         "is_base_open": bool(draft.base.errors) or draft.base.is_text or request.POST.get("do") in ("json", "form"),
         "crumbs": [{"label": "Sweeps", "url": reverse("sweeps", args=[project.slug])}, {"label": "New sweep"}],
         **_choices(request, project, draft),
     }
-    status = 422 if has_errors and not quiet else 200
+    status = 422 if (draft.is_wrong or own) and not quiet else 200
     return respond(request, "pages/sweep_new.html", "parts/sweep_new.html", context, status=status)
 
 
@@ -128,6 +133,7 @@ def _choices(request: PageRequest, project: Project, draft: SweepDraft) -> dict[
         "bases": bases(project, request.user),
         "uploads": project.uploads.select_related("blob").order_by("-id")[:200],
         "runs": drafts.runs_of(project, request.user)[:RECENT_RUNS],
+        "base_run": request.POST.get("run", "") or request.GET.get("run", ""),
         "suggested": sorted(suggested),
         "addable": sorted(path for path in suggested if path not in taken),
         "shapes": dimensions.SHAPES.items(),
