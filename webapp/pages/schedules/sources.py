@@ -24,7 +24,7 @@ def sweeps(project: Project) -> list[Sweep]:
 
 def of_run(project: Project, number: int | None) -> dict[str, Any]:
     """Its spec as it is now, so that the schedule does not change with the run. Raises Invalid."""
-    run = Run.objects.filter(project=project, pk=number, deleted_at=None).first()
+    run = Run.objects.filter(project=project, pk=number or 0, deleted_at=None).first()
     if run is None:
         raise Invalid.field("run", _none("run", number))
     if run.kind == "external":
@@ -36,7 +36,7 @@ def of_run(project: Project, number: int | None) -> dict[str, Any]:
 
 def of_sweep(project: Project, number: int | None) -> dict[str, Any]:
     """Its definition less its deadline, which could be met once only. Raises Invalid."""
-    sweep = Sweep.objects.filter(project=project, pk=number, deleted_at=None).first()
+    sweep = Sweep.objects.filter(project=project, pk=number or 0, deleted_at=None).first()
     if sweep is None:
         raise Invalid.field("sweep", _none("sweep", number))
     definition = {**sweep.definition, "budget": {**sweep.definition.get("budget", {}), "deadline": None}}

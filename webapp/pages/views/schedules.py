@@ -19,7 +19,7 @@ def schedules(request: PageRequest, slug: str) -> HttpResponse:
     found = queries.visible(request.user).filter(project=project).order_by("-enabled", "name", "id")
     context = {
         "project": project,
-        "rows": rows(found),
+        "rows": rows(list(found)),
         "may_edit": allows(request.user, project, Role.EDITOR),
         "crumbs": [{"label": "Schedules"}],
     }
