@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/members/<int:user_id>/remove/", members.member_remove, name="member-remove"),
     path("p/<slug:slug>/runs/", include("webapp.pages.runs.urls")),
     path("p/<slug:slug>/sweeps/", include("webapp.pages.sweeps.urls")),
+    path("p/<slug:slug>/protocols/", include("webapp.pages.protocols.urls")),
     path("p/<slug:slug>/schedules/", include("webapp.pages.schedules.urls")),
     path("queue/", queue.queue, name="queue"),
     path("queue/runs/<int:run_id>/move/", queue.queue_move, name="queue-move"),
