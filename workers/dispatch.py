@@ -8,20 +8,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from datetime import timedelta
 
 import redis
-from django.conf import settings as django_settings
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, Sum
-from django.db.models.functions import Now
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from webapp.runs import actions, tickets
-from webapp.runs.models import Attempt, Run, Worker
+from webapp.runs.models import Attempt, Run
+from webapp.runs.queries import living_workers
 from webapp.runs.states import FINAL, Status
-from workers import settings
 from workers.database import AWAY
 
 TICK_S = 3.0
@@ -85,10 +83,9 @@ def _queued() -> Counter[str]:
 
 def _free_slots() -> Counter[str]:
     """Free slots of living workers by queue; one that serves several queues counts for each."""
-    living = Now() - timedelta(seconds=settings.SILENT_S)
     used = dict(Attempt.objects.filter(ended_at=None).values_list("worker").annotate(Sum("run__gpus")))
     free: Counter[str] = Counter()
-    for worker in Worker.objects.filter(stopped_at=None, draining=False, heartbeat_at__gt=living):
+    for worker in living_workers().filter(draining=False):
         for queue in worker.queues:
             free[queue] += max(0, worker.slots - used.get(worker.pk, 0))
     return free
@@ -98,7 +95,7 @@ def _redis() -> redis.Redis:
     global _client
     if _client is None:
         patience = {"socket_timeout": 2, "socket_connect_timeout": 2, "retry": Retry(NoBackoff(), 1)}
-        _client = redis.Redis.from_url(django_settings.REDIS_URL, **patience)
+        _client = redis.Redis.from_url(settings.REDIS_URL, **patience)
     return _client
 
 

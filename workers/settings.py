@@ -7,7 +7,6 @@ from pathlib import Path
 from webapp import env
 
 HEARTBEAT_S = env.integer("HONE_HEARTBEAT_S", 3)
-SILENT_S = env.integer("HONE_SILENT_S", 20)  # an attempt that sends no heartbeat for so long is lost
 STOP_GRACE_S = env.integer("HONE_STOP_GRACE_S", 60)
 BATCH_S = 0.2  # points of a run are committed at most so often
 

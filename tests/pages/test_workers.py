@@ -3,12 +3,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
 from tests.pages.team import Team
 from tests.runs import scene
-from webapp.pages import queries
 from webapp.runs.models import Run, Worker
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ def page(team: Team, role: str = "viewer") -> str:
 
 
 def silence(worker: Worker) -> None:
-    Worker.objects.filter(pk=worker.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=queries.SILENT_S + 5))
+    Worker.objects.filter(pk=worker.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=settings.SILENT_S + 5))
 
 
 def test_without_workers_the_page_says_how_to_start_one(team: Team) -> None:

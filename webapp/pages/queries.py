@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import NamedTuple
 
 from django.db.models import Prefetch, Q, QuerySet, Sum
-from django.utils import timezone
 
 from webapp.accounts.models import Role, User
 from webapp.accounts.roles import projects_of
 from webapp.runs.models import Attempt, Run, Worker
-from webapp.runs.queries import visible
+from webapp.runs.queries import living_workers, visible
 from webapp.runs.states import ACTIVE
-
-SILENT_S = 20  # a worker that sent no heartbeat for longer is silent
 
 
 class Capacity(NamedTuple):
@@ -31,11 +27,6 @@ class Capacity(NamedTuple):
         shown = min(self.total, 12)
         busy = round(self.busy * shown / self.total) if self.total else 0
         return [place < busy for place in range(shown)]
-
-
-def living_workers() -> QuerySet[Worker]:
-    heard_since = timezone.now() - timedelta(seconds=SILENT_S)
-    return Worker.objects.filter(stopped_at=None, heartbeat_at__gt=heard_since)
 
 
 def capacity() -> Capacity:

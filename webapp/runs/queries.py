@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
+from django.conf import settings
 from django.db.models import Count, F, Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -72,6 +73,11 @@ def workers(gone_for: timedelta = timedelta(hours=1)) -> QuerySet[Worker]:
         .prefetch_related(Prefetch("attempts", live, to_attr="live"))
         .order_by(F("stopped_at").desc(nulls_first=True), "name")
     )
+
+
+def living_workers() -> QuerySet[Worker]:
+    """Those that have not signed off and were heard of lately."""
+    return Worker.objects.filter(stopped_at=None, heartbeat_at__gt=Now() - timedelta(seconds=settings.SILENT_S))
 
 
 def log_after(run: Run, line_id: int = 0, *, limit: int = 1000) -> QuerySet[LogLine]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from webapp.accounts.queries import user_of_token
-from webapp.runs.models import Run, Worker
-
-LIVING_S = 20
+from webapp.runs.models import Run
+from webapp.runs.queries import living_workers
 
 
 def broken_parts() -> list[str]:
@@ -52,13 +48,13 @@ def prometheus(request: HttpRequest) -> HttpResponse:
 
 def _lines() -> list[str]:
     runs = Run.objects.filter(deleted_at=None).values_list("status").annotate(Count("id")).order_by("status")
-    living = Worker.objects.filter(stopped_at=None, heartbeat_at__gt=timezone.now() - timedelta(seconds=LIVING_S))
+    living = living_workers()
     slots = sum(living.values_list("slots", flat=True))
     return [
         "# HELP hone_runs Runs by state.",
         "# TYPE hone_runs gauge",
         *(f'hone_runs{{status="{status}"}} {count}' for status, count in runs),
-        "# HELP hone_workers Workers that sent a heartbeat within 20 seconds.",
+        "# HELP hone_workers Workers that were heard of lately.",
         "# TYPE hone_workers gauge",
         f"hone_workers {living.count()}",
         "# HELP hone_slots Slots of living workers.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -19,7 +20,6 @@ from webapp.runs import actions, queries
 from webapp.runs.models import Attempt, Worker
 
 router = Router()
-SILENT_AFTER = timedelta(seconds=20)
 
 
 @router.get("", response=WorkerList)
@@ -70,6 +70,6 @@ def _output(worker: Worker, readable: set[int]) -> WorkerOutput:
     return WorkerOutput(
         id=worker.pk, name=worker.name, hostname=worker.hostname, slots=worker.slots, queues=worker.queues,
         busy=sum(attempt.run.gpus for attempt in live), devices=worker.devices, versions=worker.versions,
-        draining=worker.draining, alive=timezone.now() - worker.heartbeat_at < SILENT_AFTER,
+        draining=worker.draining, alive=timezone.now() - worker.heartbeat_at < timedelta(seconds=settings.SILENT_S),
         started_at=worker.started_at, heartbeat_at=worker.heartbeat_at, runs=runs,
     )  # fmt: skip

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -71,6 +72,6 @@ def _row(worker: Worker, readable: set[int]) -> Row:
 
 
 def _state(worker: Worker) -> str:
-    if (timezone.now() - worker.heartbeat_at).total_seconds() > queries.SILENT_S:
+    if (timezone.now() - worker.heartbeat_at).total_seconds() > settings.SILENT_S:
         return "silent"
     return "draining" if worker.draining else "online"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -14,9 +13,9 @@ from django.db.models.functions import Now
 from webapp.runs import news, tickets
 from webapp.runs.actions.losing import lose
 from webapp.runs.models import Attempt, Queue, Run, Worker
+from webapp.runs.queries import living_workers
 from webapp.runs.states import Status
 
-SILENT_S = 20.0
 NAMES_LOCK = 0x486F6E66  # pg_advisory_xact_lock's key for the names of workers
 
 
@@ -111,7 +110,7 @@ def _lock_names() -> None:
 
 
 def _free_name(name: str) -> str:
-    alive = Worker.objects.filter(stopped_at=None, heartbeat_at__gt=Now() - timedelta(seconds=SILENT_S))
+    alive = living_workers()
     taken = set(alive.values_list("name", flat=True))
     return next(candidate for n in count(1) if (candidate := name if n == 1 else f"{name}-{n}") not in taken)
 
