@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from tests.pages.team import Team
 from tests.runs import scene
+from webapp.pages import queries
 from webapp.runs.models import Run, Worker
 
 pytestmark = pytest.mark.django_db
