@@ -87,8 +87,8 @@ def forecast(steps: NDArray[np.int64], values: Floats, ended: Floats) -> Forecas
 def _shapes(steps: NDArray[np.int64], ended: Floats, others: int) -> list[Floats]:
     """phi at every step: (1, g, q) the same for all, and (others + n, 1, q) the mean of the siblings less itself."""
     time = steps / steps[-1]
-    power = [(time + c) ** -d for c in OFFSETS for d in EXPONENTS]
-    fixed = np.array([power + [np.exp(-rate * time) for rate in RATES]])
+    power = [((time + c) / (time[0] + c)) ** -d for c in OFFSETS for d in EXPONENTS]
+    fixed = np.array([power + [np.exp(-rate * (time - time[0])) for rate in RATES]])
     if len(ended) < 2:
         return [fixed]
     standard = (ended - ended.mean(1, keepdims=True)) / (ended.std(1, keepdims=True) + LEAST)

@@ -75,6 +75,13 @@ def test_a_forecast_scales_with_the_units(factor: float, offset: float) -> None:
     assert other.scale == pytest.approx(factor * one.scale, rel=1e-4)
 
 
+def test_a_curve_that_begins_late_is_continued_as_well() -> None:
+    """As a fork's does: its first step is 900 of 1000, where fast exponentials have long died away."""
+    steps = np.arange(900, 1001, 5)
+    told = extrapolation.forecast(steps, (2 - 0.001 * (steps - 900))[None, :12], np.empty((0, len(steps))))
+    assert told.location[0] == pytest.approx(1.9, abs=0.002)
+
+
 def test_flat_curves_stay_flat() -> None:
     told = extrapolation.forecast(np.arange(1, 21), np.full((2, 8), 3.0), np.full((4, 20), 3.0))
     assert told.location == pytest.approx([3.0, 3.0]) and np.isfinite(told.scale).all()

@@ -43,8 +43,8 @@ class Knobs(Base):
     population: int = Field(10, ge=2, le=1000, description="Members that train side by side.")
     interval_steps: int = Field(100, ge=1, description="Steps after which a member is compared.")
     quantile: float = Field(0.25, gt=0, le=0.5, description="Share of the worst that are replaced by the best.")
-    shrink: float = Field(0.8, gt=0, le=1, description="A copied knob is multiplied by this or by `grow`.")
-    grow: float = Field(1.2, ge=1, le=10)
+    shrink: float = Field(0.8, gt=0, le=1, description="A copied knob is multiplied by this or by grow.")
+    grow: float = Field(1.2, ge=1, le=10, description="A copied knob is multiplied by this or by shrink.")
     resample: float = Field(0.25, ge=0, le=1, description="Chance that a copied knob is drawn anew instead.")
 
 
