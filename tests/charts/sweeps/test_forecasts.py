@@ -28,14 +28,17 @@ def sweep(db: None) -> Sweep:
 
 def test_forecasts_count_as_right_when_the_end_was_in_their_band(sweep: Sweep) -> None:
     data = forecasts.data(sweep, "1")
-    assert data.held == (1, 2)  # 0.8 is not in 0.6 to 0.75, and is in 0.7 to 0.85; trial 2 never came to its end
+    assert (data.accuracy.inside, data.accuracy.n) == (
+        1,
+        2,
+    )  # 0.8 is not in 0.6 to 0.75, and is in 0.7 to 0.85; trial 2 never came to its end
     assert data.final == 0.8
     assert data.band is not None
     assert data.band.low.tolist() == [0.6, 0.7]
     assert data.band.high.tolist() == [0.75, 0.85]
     figure = forecasts.figure(data)
     validated(figure)
-    assert figure["layout"]["meta"]["caption"] == "the 90 % band held 1 of 2"
+    assert figure["layout"]["meta"]["caption"] == "the 90% band held 1 of 2"
     assert figure["data"][-1]["y"] == [0.8]
 
 

@@ -29,6 +29,16 @@ def test_shares_of_variance_are_those_of_an_additive_function() -> None:
     assert list(shares) == ["a", "b", "c"]
 
 
+def test_a_log_knob_is_judged_by_its_logarithm() -> None:
+    """value = log10(lr) / 2 + b with log10(lr) and b even over widths of 2 and 1: both explain the same."""
+    random = np.random.default_rng(0)
+    params = [{"lr": 10 ** random.uniform(-4, -2), "b": random.uniform()} for _ in range(300)]
+    values = [np.log10(point["lr"]) / 2 + point["b"] for point in params]
+    found = columns([TrialRow(n, p, "succeeded", [v]) for n, (p, v) in enumerate(zip(params, values, strict=True))])
+    shares = importance.of(found, {"lr": Range(low=1e-4, high=1e-2, log=True), "b": SPACE["b"]}, 1.0).shares
+    assert shares["lr"] == pytest.approx(0.5, abs=0.06)
+
+
 @pytest.mark.parametrize("method", importance.METHODS)
 def test_both_methods_find_the_knob_that_matters_and_say_the_same_each_time(method: str) -> None:
     once = importance.of(trials(200), SPACE, 1.0, method)

@@ -48,7 +48,7 @@ def options(sweep: Sweep) -> list[Option]:
 
 
 def data(sweep: Sweep, x: str = "trial", objective: str = "0") -> BestSoFar:
-    found, checked = trials.read(sweep), definition(sweep)
+    found, checked = trials.read(sweep, params=False), definition(sweep)
     place = int(objective)
     ended = found.ended - sweep.created_at.timestamp()
     positions = found.numbers.astype(float) if x == "trial" else spent_at(sweep, ended, x)

@@ -64,7 +64,7 @@ def data(sweep: Sweep, measure: str = "gpu_hours", now: datetime | None = None) 
 
 def _trials(sweep: Sweep, now: datetime) -> tuple[Float64, Float64]:
     """How many were over by when; stopped and failed ones count."""
-    found = trials.read(sweep)
+    found = trials.read(sweep, params=False)
     ended = np.sort(found.ended[np.isin(found.statuses, sorted(CLOSED)) & np.isfinite(found.ended)])
     times = np.concatenate([[sweep.created_at.timestamp()], ended, [max([now.timestamp(), *ended[-1:]])]])
     return times, np.concatenate([np.arange(len(ended) + 1), [len(ended)]]).astype(float)

@@ -56,7 +56,7 @@ def options(sweep: Sweep) -> list[Option]:
 
 
 def data(sweep: Sweep) -> Curves:
-    checked, found = definition(sweep), trials.read(sweep)
+    checked, found = definition(sweep), trials.read(sweep, params=False)
     goal = look.goal(checked, 0)
     ranked = np.flatnonzero(found.has_succeeded)
     ranked = ranked[np.argsort(goal * found.values[ranked, 0], kind="stable")]

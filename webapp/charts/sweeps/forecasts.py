@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from django.db.models import Q
 
 from webapp.charts import theme
 from webapp.charts.sweeps import look, trials
@@ -18,10 +19,12 @@ from webapp.charts.sweeps.series import curves_of
 from webapp.charts.theme import Json
 from webapp.metrics.decimate import keep
 from webapp.metrics.points import Float64
+from webapp.sweeps.calibration import STATED, Accuracy, accuracy
 from webapp.sweeps.curves import Curve
 from webapp.sweeps.definition import Definition
 from webapp.sweeps.models import Sweep, Trial
 from webapp.sweeps.queries import definition
+from webapp.sweeps.states import TrialStatus
 
 PLACE = 75
 TITLE = "Forecasts"
@@ -42,13 +45,6 @@ class Band(NamedTuple):
     chance: float | None  # the last one
 
 
-class Held(NamedTuple):
-    """How many of the forecasts of trials that came to their end had it in their band."""
-
-    held: int
-    of: int
-
-
 class Forecasts(NamedTuple):
     """`trial` is None when nothing was ever foretold; `final` is None for a trial that did not come to its end."""
 
@@ -59,7 +55,7 @@ class Forecasts(NamedTuple):
     siblings: list[Curve]
     band: Band | None
     final: float | None
-    held: Held
+    accuracy: Accuracy
 
 
 def applies(definition: Definition) -> bool:
@@ -75,17 +71,17 @@ def options(sweep: Sweep) -> list[Option]:
 
 
 def data(sweep: Sweep, trial: str) -> Forecasts:
-    checked, found = definition(sweep), trials.read(sweep)
+    checked, found = definition(sweep), trials.read(sweep, params=False)
     goal, number = look.goal(checked, 0), int(trial)
-    told = dict(Trial.objects.filter(sweep=sweep).exclude(forecasts=[]).values_list("number", "forecasts"))
     done = found.has_succeeded
     finals = dict(zip(found.numbers[done].tolist(), found.values[done, 0].tolist(), strict=True))
+    told = _told(sweep, number)
     spread = found.numbers[trials.thinned(len(found.numbers), MOST_SIBLINGS)].tolist()
     curves = {curve.trial: curve for curve in curves_of(sweep, [*spread, number])}
     band = of(told[number], goal) if number in told else None
     siblings = [curve for other, curve in curves.items() if other != number]
     return Forecasts(checked.objective[0].metric, goal, number if band else None, curves.get(number), siblings, band,
-                     finals.get(number), held(told, finals, goal))  # fmt: skip
+                     finals.get(number), accuracy(told, {n: goal * v for n, v in finals.items()}))  # fmt: skip
 
 
 def of(forecasts: Sequence[Mapping[str, Any]], goal: float) -> Band:
@@ -97,12 +93,10 @@ def of(forecasts: Sequence[Mapping[str, Any]], goal: float) -> Band:
     )
 
 
-def held(told: Mapping[int, Sequence[Mapping[str, Any]]], finals: Mapping[int, float], goal: float) -> Held:
-    found = [
-        one["low"] <= goal * finals[trial] <= one["high"]
-        for trial, forecasts in told.items() if trial in finals for one in forecasts
-    ]  # fmt: skip
-    return Held(sum(found), len(found))
+def _told(sweep: Sweep, trial: int) -> dict[int, list[dict[str, Any]]]:
+    """{trial: its forecasts}: this one's, and of all that came to their end."""
+    found = Trial.objects.filter(Q(number=trial) | Q(status=TrialStatus.SUCCEEDED), sweep=sweep)
+    return dict(found.exclude(forecasts=[]).values_list("number", "forecasts"))
 
 
 def figure(data: Forecasts) -> Json:
@@ -127,7 +121,8 @@ def figure(data: Forecasts) -> Json:
 def _said(data: Forecasts) -> list[str]:
     chance = data.band.chance if data.band else None
     last = f"its chance at last {chance:.1%}" if chance is not None and data.final is None else ""
-    return [f"the 90 % band held {data.held.held:,} of {data.held.of:,}" if data.held.of else "", last]
+    held = data.accuracy
+    return [f"the {held.stated:.0%} band held {held.inside:,} of {held.n:,}" if held.n else "", last]
 
 
 def _curves(data: Forecasts) -> list[Curve]:
@@ -156,7 +151,7 @@ def _band(band: Band) -> list[Json]:
     dotted = {"color": "--series-2", "width": 1.4, "dash": "dot"}
     return [
         look.line("", band.steps, band.low, {"width": 0}, showlegend=False),
-        look.line(f"{name}, 90 % band", band.steps, band.high, {"width": 0}, **filled),
+        look.line(f"{name}, {STATED:.0%} band", band.steps, band.high, {"width": 0}, **filled),
         look.line("its mean", band.steps, band.mean, dotted, hover, customdata=told, showlegend=False),
     ]
 

@@ -18,7 +18,7 @@ from webapp.charts.sweeps.knobs import Knob
 from webapp.charts.sweeps.options import Option, objectives
 from webapp.charts.sweeps.trials import Trials
 from webapp.charts.theme import Json
-from webapp.metrics.points import Float64
+from webapp.metrics.points import Float64, Int64
 from webapp.sweeps.definition import Choices, Definition, Dimension, Space
 from webapp.sweeps.models import Sweep
 from webapp.sweeps.queries import definition
@@ -79,11 +79,11 @@ def of(found: Trials, space: Space, metric: str, goal: float, objective: int = 0
     shares = np.empty(len(y))
     shares[order] = np.arange(len(y)) / max(len(y), 1)
     shown = trials.thinned(len(y), MOST_LINES, order[: MOST_LINES // 10])
-    columns = [_column(knobs.knob(path, each, found.params), each) for path, each in space.items()]
-    axes, heights, words = zip(*columns, _value_column(metric, y, goal), strict=True)
-    told = [[column[place] for column in words] for place in shown]
-    numbers = found.numbers[shown].tolist()
-    return Parallel(list(axes), np.column_stack(heights)[shown], told, numbers, shares[shown], len(y))
+    few = found.take(shown)
+    columns = [_column(knobs.knob(path, each, few.params), each) for path, each in space.items()]
+    axes, heights, words = zip(*columns, _value_column(metric, y, shown, goal), strict=True)
+    told = [list(line) for line in zip(*words, strict=True)]
+    return Parallel(list(axes), np.column_stack(heights), told, few.numbers.tolist(), shares[shown], len(y))
 
 
 _Column = tuple[Axis, Float64, list[str]]  # the axis; each trial's height; its words
@@ -103,16 +103,16 @@ def _column(knob: Knob, dimension: Dimension) -> _Column:
     return axis, np.where(knob.is_active, heights, OFF), knobs.words(knob)
 
 
-def _value_column(metric: str, y: Float64, goal: float) -> _Column:
+def _value_column(metric: str, y: Float64, shown: Int64, goal: float) -> _Column:
     """Far values are drawn at its lower end."""
     if not len(y):
         return Axis(metric, []), y, []
     best, worst = float((goal * y).min() * goal), look.limit(y, goal)
-    heights = np.clip(_placed(y, worst, best, False), 0, 1)
+    heights = np.clip(_placed(y[shown], worst, best, False), 0, 1)
     return (
         Axis(metric, [(0, knobs.written(worst)), (1, knobs.written(best))]),
         heights.tolist(),
-        [knobs.written(v) for v in y.tolist()],
+        [knobs.written(v) for v in y[shown].tolist()],
     )
 
 

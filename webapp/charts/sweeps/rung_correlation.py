@@ -46,7 +46,7 @@ def options(sweep: Sweep) -> list[Option]:
 
 
 def data(sweep: Sweep) -> RungCorrelation:
-    found = trials.read(sweep)
+    found = trials.read(sweep, params=False)
     numbers = found.numbers[trials.thinned(len(found.numbers), MOST_TRIALS)]
     stopper = definition(sweep).stopper
     first, reduction = getattr(stopper, "min_steps", None), getattr(stopper, "reduction", None)

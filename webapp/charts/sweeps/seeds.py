@@ -54,7 +54,7 @@ def options(sweep: Sweep) -> list[Option]:
 
 def data(sweep: Sweep, objective: str = "0") -> Seeds:
     checked, place = definition(sweep), int(objective)
-    found = trials.read(sweep)
+    found = trials.read(sweep, params=False)
     found = found.take(found.has_succeeded)
     order = np.argsort(look.goal(checked, place) * found.values[:, place], kind="stable")
     best = found.numbers[order[:TOP]].tolist()
