@@ -11,7 +11,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from tests.sweeps import scene
 from webapp.accounts.errors import Invalid
-from webapp.sweeps import queries
+from webapp.sweeps import histories
 from webapp.sweeps.checking import checked
 from webapp.sweeps.definition import Definition
 from webapp.sweeps.exchange import optuna_study
@@ -138,8 +138,8 @@ def test_a_sweep_goes_through_a_study_and_back(tmp_path: Path) -> None:
     )
     other = scene.create(name="another")
     assert import_observations(other, body["observations"]) == 3
-    assert [(one.params, one.status, one.values) for one in queries.observations(other)[:3]] == [
-        (one.params, one.status, one.values) for one in queries.observations(sweep)[:3]
+    assert [(one.params, one.status, one.values) for one in histories.observations(other)[:3]] == [
+        (one.params, one.status, one.values) for one in histories.observations(sweep)[:3]
     ]
     assert {one.source for one in scene.trials(other)} == {"imported"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -49,7 +50,9 @@ def _fill(sweep: Sweep, storage: RDBStorage) -> None:
     checked = queries.definition(sweep)
     goals = [one.goal for one in checked.objective]
     study = optuna.create_study(storage=storage, study_name=sweep.name, directions=goals)
-    study.set_metric_names([one.metric for one in checked.objective])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([one.metric for one in checked.objective])
     study.set_user_attr(DEFINITION, sweep.definition)
     runs, curves = _runs(sweep), {curve.trial: curve for curve in queries.curves(sweep)}
     whole = knobs.whole(checked.spec, checked.search.space)

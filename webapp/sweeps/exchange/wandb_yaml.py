@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from webapp.accounts.errors import Invalid
@@ -19,6 +19,7 @@ METHODS = {"grid": "grid", "random": "random", "bayes": "gp"}
 READ = {"method", "metric", "parameters", "early_terminate", "run_cap", "name"}
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")  # YAML 1.1 takes 1e-4, which has no point, for a string
 GRID_POINTS = 5
+MOST_DEPTH = 20
 
 
 class Range(NamedTuple):
@@ -61,12 +62,23 @@ def _loaded(text: str) -> dict[str, Any]:
     if len(text) > MOST_CHARACTERS:
         raise Invalid.field("file", f"A sweep file has at most {MOST_CHARACTERS:,} characters, not {len(text):,}.")
     try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise Invalid.field("file", "Aliases (*name) are not read: write the values out.")
+        _refuse_depth(yaml.scan(text))
         config = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise Invalid.field("file", f"This is not YAML: {' '.join(str(error).split())[:300]}.") from None
     return _mapping(config, "file")
+
+
+def _refuse_depth(tokens: Iterable[Any]) -> None:
+    """Aliases can stand for more than memory holds, and PyYAML takes minutes for thousands of brackets."""
+    depth = 0
+    for token in tokens:
+        kind = type(token).__name__  # FlowMappingStartToken, BlockEndToken, ...
+        depth += kind.endswith("StartToken") - kind.endswith("EndToken")
+        if kind == "AliasToken":
+            raise Invalid.field("file", "Aliases (*name) are not read: write the values out.")
+        if depth > MOST_DEPTH:
+            raise Invalid.field("file", f"A sweep file is nested at most {MOST_DEPTH} deep.")
 
 
 def _mapping(value: Any, name: str) -> dict[str, Any]:
@@ -150,7 +162,7 @@ QUANTUM = "its quantum q is left out: a log range has no step."
 INVERSE = f"an inverse log-uniform {UNEVEN} log-uniform over the same bounds."
 _DISTRIBUTIONS: dict[str, Read] = {
     "int_uniform": lambda n: (Range(n("min"), n("max"), step=1), ""),
-    "uniform": lambda n: (Range(n("min", 0), n("max", 1)), ""),
+    "uniform": lambda n: (Range(n("min"), n("max")), ""),
     "q_uniform": lambda n: (Range(n("min"), n("max"), step=_step(n)), ""),
     "log_uniform": lambda n: (Range(n.exp("min"), n.exp("max"), log=True), ""),
     "log_uniform_values": lambda n: (Range(n("min"), n("max"), log=True), ""),

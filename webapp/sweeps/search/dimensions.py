@@ -67,7 +67,7 @@ def placed(dimension: Dimension, share: float, is_whole: bool) -> Plain:
     if dimension.log and is_whole:  # every whole number owns what is rounded to it
         low, high = math.log(_low(dimension, True) - 0.5), math.log(_high(dimension, True) + 0.5)
         return _rounded(math.exp(low + share * (high - low)), dimension, True)
-    if math.isinf(count) or count == 1:
+    if math.isinf(count):
         return _rounded(_between(dimension, share), dimension, is_whole)
     step = step_of(dimension, is_whole) or 0.0
     return _rounded(_low(dimension, is_whole) + int(share * count) * step, dimension, is_whole)

@@ -44,7 +44,8 @@ def compile(text: str, names: Iterable[str]) -> Expression:  # noqa: A001 - as r
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         hint = " (to compare write ==)" if _has_single_equals(text) else ""
-        _refuse(text, (getattr(error, "offset", None) or 1) - 1, f"this is not an expression{hint}")
+        place = (getattr(error, "offset", None) or len(text) + 1) - 1  # none where the end came too soon
+        _refuse(text, place, f"this is not an expression{hint}")
     reading = _Reading(text.strip(), list(names), {})
     reading.check(tree, 0)
     return Expression(text, tree, reading.paths)
