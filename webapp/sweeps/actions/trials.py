@@ -32,7 +32,10 @@ def add_trial(sweep: Sweep, user: User | None, params: Mapping[str, Any]) -> Tri
     sweep = locked(sweep)
     checked = Definition.model_validate(sweep.definition)
     _refuse_violations(checked, params)
-    trial = new_trial(sweep, checked, Point(dict(params)), Trial.Source.HAND)
+    steps = getattr(
+        checked.search.sampler, "interval_steps", None
+    )  # a new member of a population begins like the others
+    trial = new_trial(sweep, checked, Point(dict(params), steps=steps), Trial.Source.HAND)
     tell(sweep, f"Trial {trial.number} was added by hand.", user)
     revive(sweep, user)
     return trial
