@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hone.commands import watching
 from hone.commands.options import Arguments, Words, group, limited, numbered, positive, word
+from hone.commands.watching import progress
 from hone.errors import HoneError
 from hone.printing import facts, moment, say, say_json, table
 from hone.reading import document, pairs
@@ -108,8 +109,8 @@ def list_sweeps(client: Client, arguments: Arguments) -> None:
     if arguments.json:
         say_json(found)
         return
-    rows = ([sweep["id"], sweep["status"], sweep["project"], sweep["name"], counts(sweep), moment(sweep["created_at"])]
-            for sweep in found)  # fmt: skip
+    names = ("id", "status", "project", "name")
+    rows = ([*(sweep[name] for name in names), progress(sweep), moment(sweep["created_at"])] for sweep in found)
     table(("id", "status", "project", "name", "trials", "created"), rows)
 
 
@@ -166,12 +167,6 @@ def delete(client: Client, arguments: Arguments) -> None:
         say(f"Sweep {arguments.id} is deleted.")
 
 
-def counts(sweep: dict[str, Any]) -> str:
-    """`2 running, 7 succeeded of 12`."""
-    told = [f"{number} {status}" for status, number in sweep["counts"].items() if number and status != "total"]
-    return f"{', '.join(told) or 'none'} of {sweep['trials']}"
-
-
 def _show(sweep: dict[str, Any], arguments: Arguments) -> None:
     if arguments.json:
         say_json(sweep)
@@ -180,7 +175,7 @@ def _show(sweep: dict[str, Any], arguments: Arguments) -> None:
     test = [_spread(interval) for interval in best.get("test") or []]
     facts([
         ("sweep", sweep["id"]), ("name", sweep["name"]), ("project", sweep["project"]), ("status", sweep["status"]),
-        ("why", sweep["end_reason"]), ("trials", counts(sweep)), ("best trial", best.get("trial")),
+        ("why", sweep["end_reason"]), ("trials", progress(sweep)), ("best trial", best.get("trial")),
         ("value", best.get("value")), ("interval", _spread(best.get("interval"))), ("on the test split", test),
         ("point", best.get("params")), ("spent GPU hours", sweep["spent"]["gpu_hours"]),
         ("still GPU hours", forecast["gpu_hours"]), ("ends about", moment(forecast["ends_at"])),

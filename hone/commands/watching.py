@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from hone.client import Client
 
 LIVE = ("running", "paused", "reporting")
-EVERY_S = 2.0
+EVERY_S, SHORTEST_S, LONGEST_S = 2.0, 0.1, 3600.0
 
 
 def add(words: Words) -> None:
@@ -37,15 +38,20 @@ def watch(client: Client, arguments: Arguments) -> int:
     if arguments.json:
         say_json(sweep)
     else:
-        say(f"{sweep['end_reason']}" if sweep["end_reason"] else "")
+        say(f"\n{sweep['end_reason']}" if sys.stdout.isatty() else sweep["end_reason"])
     return 0 if sweep["status"] == "succeeded" else 1
 
 
-def _line(sweep: dict[str, Any]) -> str:
+def progress(sweep: dict[str, Any]) -> str:
+    """`2 running, 7 succeeded of 12`. Imported trials come on top of those that it is to have."""
     told = [f"{number} {status}" for status, number in sweep["counts"].items() if number and status != "total"]
+    return f"{', '.join(told) or 'none'} of {max(sweep['trials'], sweep['counts']['total'])}"
+
+
+def _line(sweep: dict[str, Any]) -> str:
     best = sweep["best"]
     tail = f"; best {text(best['value'])} (trial {best['trial']})" if best else ""
-    return f"{sweep['status']}: {', '.join(told) or 'no trial yet'} of {sweep['trials']}{tail}"
+    return f"{sweep['status']}: {progress(sweep)}{tail}"
 
 
 def _show(line: str, before: str) -> None:
@@ -57,4 +63,7 @@ def _show(line: str, before: str) -> None:
 
 
 def _seconds(value: str) -> float:
-    return max(float(value), 0.1)
+    seconds = float(value)
+    if not SHORTEST_S <= seconds <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"must lie between {SHORTEST_S:g} and {LONGEST_S:g}, not {value}")
+    return seconds
