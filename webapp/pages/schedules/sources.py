@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
+
 from webapp.accounts.models import Project
 from webapp.runs.models import Run
 from webapp.sweeps.errors import Invalid
 from webapp.sweeps.models import Sweep
 
-MOST = 100
+MOST_OFFERED = 100
 ABOUT = ("name", "tags", "priority")
 
 
-def runs(project: Project) -> list[Run]:
-    """What the form offers, newest first."""
-    return list(Run.objects.filter(project=project, deleted_at=None).exclude(kind="external").order_by("-id")[:MOST])
+def runs(project: Project) -> QuerySet[Run]:
+    """What can be queued again, newest first, with the columns that tell them apart."""
+    found = Run.objects.filter(project=project, deleted_at=None).exclude(kind="external")
+    return found.order_by("-id").only("name", "status")
 
 
-def sweeps(project: Project) -> list[Sweep]:
-    return list(Sweep.objects.filter(project=project, deleted_at=None).order_by("-id")[:MOST])
+def sweeps(project: Project) -> QuerySet[Sweep]:
+    return Sweep.objects.filter(project=project, deleted_at=None).order_by("-id").only("name", "status")
 
 
 def of_run(project: Project, number: int | None) -> dict[str, Any]:

@@ -86,11 +86,11 @@ def _preview(form: ScheduleForm) -> dict[str, Any]:
 
 def _opened(request: PageRequest, project: Project) -> dict[str, Any]:
     """What a link to the form says of the action."""
-    for source, names in (("run", sources.runs(project)), ("sweep", sources.sweeps(project))):
+    for source, rows in (("run", sources.runs(project)), ("sweep", sources.sweeps(project))):
         number = request.GET.get(source, "")
         if number.isascii() and number.isdecimal() and len(number) < 18:
-            named = next((item.name for item in names if item.pk == int(number)), "")
-            return {"source": source, source: int(number), "name": named}
+            named = rows.filter(pk=int(number)).first()
+            return {"source": source, source: int(number), "name": named.name if named else ""}
     return {}
 
 
@@ -102,8 +102,8 @@ def _show(request: PageRequest, project: Project, form: ScheduleForm, schedule: 
         "form": form,
         "schedule": schedule,
         "zones": zones(),
-        "runs": sources.runs(project),
-        "sweeps": sources.sweeps(project),
+        "runs": sources.runs(project)[: sources.MOST_OFFERED],
+        "sweeps": sources.sweeps(project)[: sources.MOST_OFFERED],
         "back": here[0]["url"] if here else list_url,
         "crumbs": [{"label": "Schedules", "url": list_url}, *here, {"label": "Edit" if schedule else "New schedule"}],
     }
