@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from django.http import HttpRequest
 from django.urls import reverse
 
+from webapp.api.schemas.searches import EntryOutput
 from webapp.api.schemas.sweeps import (
     BestOutput,
-    EntryOutput,
     ForecastOutput,
     IntervalOutput,
     SpentOutput,

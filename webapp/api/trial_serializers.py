@@ -37,7 +37,8 @@ def trial_outputs(request: HttpRequest, sweep: Sweep, trials: Sequence[Trial]) -
 
 def tuning_values(trial: Trial, place: int) -> list[float]:
     """Objective number `place`, over the trial's tuning seeds that have a value."""
-    return [item.values[place] for item in trial.replicates.all() if item.role == Role.TUNE and item.values]
+    tuned = (item.values[place] for item in trial.replicates.all() if item.role == Role.TUNE and item.values)
+    return [float(value) for value in tuned if value is not None]
 
 
 def tuning_interval(trial: Trial, place: int, confidence: float) -> Interval | None:

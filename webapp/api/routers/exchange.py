@@ -19,7 +19,8 @@ from webapp.api.access import project_or_404, sweep_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import Invalid
 from webapp.api.openapi import file_reply
-from webapp.api.schemas.sweeps import ImportInput, ImportReview, SweepOutput
+from webapp.api.schemas.exchange import ImportInput, ImportReview
+from webapp.api.schemas.sweeps import SweepOutput
 from webapp.api.streaming import attachment, gathered, in_pieces
 from webapp.api.sweep_serializers import sweep_output
 from webapp.api.wire import refuse_non_finite, refuse_unstorable

@@ -13,7 +13,8 @@ from webapp.api.auth import user_of
 from webapp.api.errors import Invalid
 from webapp.api.routers.sweeps import definition_of
 from webapp.api.schemas.runs import SPEC_EXAMPLE
-from webapp.api.schemas.sweeps import EntryList, ExamplePoint, ForecastOutput, PlanInput, SpaceOutput, SweepPlan
+from webapp.api.schemas.searches import EntryList, ExamplePoint, PlanInput, SpaceOutput, SweepPlan
+from webapp.api.schemas.sweeps import ForecastOutput
 from webapp.api.sweep_serializers import entry_output
 from webapp.api.wire import refuse_non_finite
 from webapp.sweeps import budget, checking, registry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -75,12 +75,6 @@ class SweepInput(DefinitionInput):
     tags: list[str] = Field([], description="Up to 60 characters each.")
     priority: int = Field(0, description="Of its runs; higher goes first.")
     queue: str = "default"
-
-
-class PlanInput(SweepInput):
-    """The body of POST /sweeps; the project may be left out, and then what its runs could read is not looked at."""
-
-    project: str = Field("", description="The project's slug.")
 
 
 class SearchChanges(Input):
@@ -224,52 +218,3 @@ class SweepEventList(Output):
 
 class Requeued(Output):
     requeued: int = Field(description="Trials that run again.")
-
-
-class ExamplePoint(Output):
-    params: dict[str, Any]
-    spec: dict[str, Any]
-
-
-class SweepPlan(Output):
-    """What a definition would do: its first points with their specs, and what it would cost."""
-
-    forecast: ForecastOutput
-    examples: list[ExamplePoint]
-
-
-class SpaceOutput(Output):
-    space: dict[str, Any] = Field(description="For `search.space`: a dimension for every knob that has bounds.")
-
-
-class EntryOutput(Output):
-    name: str = Field(examples=["asha"])
-    title: str
-    summary: str
-    doc: str
-    paper: str | None
-    knobs: dict[str, Any] = Field(description="JSON schema: bounds, defaults, help.")
-
-
-class EntryList(Output):
-    items: list[EntryOutput]
-    next: str | None = None
-
-
-class ImportInput(Input):
-    format: Literal["optuna", "wandb"] = Field(description="Of the file.")
-    project: str = Field(description="The project's slug.")
-    name: str = Field("", description="The study's when empty.")
-    study: str = Field("", description="Which one, where the Optuna storage holds several.")
-    spec: str = Field("", description="The base spec, as JSON: neither tool knows it. Constants of the file go in.")
-    names: str = Field("", description='Optuna\'s names of parameters by our paths, as JSON: {"lr": "optimizer.lr"}.')
-    changes: str = Field("", description="Fields of POST /sweeps that are to be different, as JSON.")
-    review: bool = Field(False, description="Create nothing; answer what would be.")
-
-
-class ImportReview(Output):
-    """What an import would create; change it and send it to POST /sweeps, or import again without `review`."""
-
-    body: dict[str, Any]
-    observations: int = Field(description="Trials of the study that come along when it is imported.")
-    notes: list[str] = Field(description="What has no counterpart here.")
