@@ -13,12 +13,15 @@ from webapp.accounts.models import User
 from webapp.accounts.roles import projects_of
 from webapp.metrics.queries import raw_of, summaries
 from webapp.metrics.summary import Summary
+from webapp.runs.models import Run
 from webapp.sweeps.curves import Curve
 from webapp.sweeps.definition import Definition, Objective, sign, signs
 from webapp.sweeps.models import Replicate, Sweep, Trial
 from webapp.sweeps.specs import test_metric
 from webapp.sweeps.states import CLOSED, Role, TrialStatus
 from webapp.sweeps.statistics import Interval, interval
+
+COUNTED = {"parameters/trainable": "trainable", "parameters/total": "total"}
 
 
 class Standing(NamedTuple):
@@ -153,11 +156,27 @@ def _statistic(values: Any, objective: Objective) -> Any:
 
 
 def measured(run_ids: Iterable[int], checked: Definition, role: Role) -> dict[int, list[float | None]]:
-    """{run: a value per objective}, None where it logged no such metric."""
+    """{run: a value per objective}, None where it logged no such metric. What a run counts is told by its facts."""
     metrics = [test_metric(one.metric) if role == Role.TEST else one.metric for one in checked.objective]
     told = summaries(run_ids, metrics)
-    return {run_id: [_value(told[run_id].get(name), one) for name, one in zip(metrics, checked.objective, strict=True)]
+    counted = _counted(told, checked)
+    return {run_id: [counted.get((run_id, one.metric), _value(told[run_id].get(name), one))
+                     for name, one in zip(metrics, checked.objective, strict=True)]
             for run_id in told}  # fmt: skip
+
+
+def _counted(run_ids: Iterable[int], checked: Definition) -> dict[tuple[int, str], float]:
+    """Objectives that no run logs, because it knows them before its first step."""
+    asked = [one.metric for one in checked.objective if one.metric in COUNTED]
+    if not asked:
+        return {}
+    facts = Run.objects.filter(pk__in=list(run_ids)).values_list("pk", "facts__parameters")
+    return {
+        (run_id, metric): float(counts[COUNTED[metric]])
+        for run_id, counts in facts
+        for metric in asked
+        if isinstance(counts, dict) and counts.get(COUNTED[metric]) is not None
+    }
 
 
 def _value(summary: Summary | None, objective: Objective) -> float | None:

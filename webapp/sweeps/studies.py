@@ -27,9 +27,17 @@ from webapp.sweeps.measures.reading import Series
 from webapp.sweeps.models import Sweep
 from webapp.sweeps.planning import Planned
 from webapp.sweeps.registry import Entry, Knobs
-from webapp.sweeps.states import LIVE
+from webapp.sweeps.states import LIVE, SweepStatus
 
 MOST_SWEEPS = 200
+STATUSES = (
+    SweepStatus.RUNNING,
+    SweepStatus.REPORTING,
+    SweepStatus.PAUSED,
+    SweepStatus.FAILED,
+    SweepStatus.STOPPED,
+    SweepStatus.SUCCEEDED,
+)
 
 
 class Study(NamedTuple):
@@ -47,6 +55,12 @@ class Study(NamedTuple):
     @property
     def is_live(self) -> bool:
         return any(sweep.status in LIVE for sweep in self.sweeps)
+
+    @property
+    def status(self) -> SweepStatus:
+        """Of its sweeps the one that says most: what runs before what waits, what went wrong before what went well."""
+        found = {sweep.status for sweep in self.sweeps}
+        return next(status for status in STATUSES if status in found)
 
     @property
     def title(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project
 from webapp.pages.sweeps.segments import Segment, segments_of
-from webapp.sweeps import queries, registry, studies
+from webapp.sweeps import budget, queries, registry, studies
 from webapp.sweeps.definition import Definition
 from webapp.sweeps.planning import Planned
 from webapp.sweeps.registry import Entry
@@ -53,6 +53,12 @@ def cost(planned: list[Planned]) -> Cost:
     return Cost(len(checked), sum(one.trials for one in checked), runs)
 
 
+def gpu_hours(planned: list[Planned]) -> float | None:
+    """From what runs of this size have taken; None as long as one of the sweeps has none to go by."""
+    found = [budget.forecast_of(Definition.model_validate(one.definition)).gpu_hours for one in planned]
+    return sum(hours for hours in found if hours is not None) if None not in found else None
+
+
 def study_rows(project: Project, name: str = "") -> list[StudyRow]:
     found = studies.studies(project, name)
     counts = queries.counts_of([sweep.pk for study in found for sweep in study.sweeps])
@@ -65,7 +71,7 @@ def study_row(study: Study, counts: dict[int, dict[str, int]] | None = None) -> 
     summed = {status: sum(each[status] for each in mine) for status in mine[0]}
     trials = sum(int(sweep.definition["trials"]) for sweep in study.sweeps)
     done = summed["total"] - summed["queued"] - summed["running"]
-    return StudyRow(study, trials, done, "running" if study.is_live else "succeeded", segments_of(summed, trials))
+    return StudyRow(study, trials, done, study.status, segments_of(summed, trials))
 
 
 def _row(entry: Entry) -> Row:

@@ -66,6 +66,8 @@ def written(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return text.metric(value)
+    if isinstance(value, list):
+        return ", ".join(written(item) for item in value) or NOTHING
     if isinstance(value, dict):
         return ", ".join(f"{key} {written(item)}" for key, item in sorted(value.items())) or NOTHING
     return str(value)

@@ -78,7 +78,8 @@ def plan(request: PageRequest, slug: str, name: str) -> HttpResponse:
         planned = drafts.submitted(entry, request.POST).planned(request.user, project)
     except Invalid as error:
         return render(request, "parts/protocol_plan.html", {"errors": error.errors})
-    return render(request, "parts/protocol_plan.html", {"planned": planned, "cost": listing.cost(planned)})
+    told = {"planned": planned, "cost": listing.cost(planned), "gpu_hours": listing.gpu_hours(planned)}
+    return render(request, "parts/protocol_plan.html", told)
 
 
 def _show(

@@ -58,7 +58,7 @@ def study(request: PageRequest, slug: str, group: str) -> HttpResponse:
 @login_required
 def progress(request: PageRequest, slug: str, group: str) -> HttpResponse:
     """The numbers alone: what the page asks for again while trials run."""
-    return render(request, "parts/protocol_progress.html", _progress(study_for(request, slug, group)))
+    return render(request, "parts/protocol_progress_update.html", _progress(study_for(request, slug, group)))
 
 
 @require_safe

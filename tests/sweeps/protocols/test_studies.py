@@ -1,0 +1,91 @@
+"""Studies in the database: started together, found again, analysed from their runs alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.runs import scene as runs
+from tests.sweeps import scene
+from webapp.sweeps import registry, studies
+from webapp.sweeps.models import Trial
+from webapp.sweeps.protocols import autopeft
+from webapp.sweeps.states import SweepStatus
+from webapp.sweeps.studies import Study
+
+pytestmark = pytest.mark.django_db
+
+FINETUNE = {**runs.SPEC, "kind": "finetune", "method": {"name": "lora"}}
+
+
+def started(name: str, spec: dict[str, Any] = runs.SPEC, **knobs: Any) -> Study:
+    entry = registry.entries("protocols")[name]
+    checked = studies.knobs_of(entry, knobs)
+    return studies.start(entry=entry, project=runs.project(), user=runs.person(), knobs=checked, spec=spec)
+
+
+def test_a_search_may_weigh_its_score_against_trainable_parameters() -> None:
+    """They are no metric that a run logs: it counts them before its first step."""
+    study = started("autopeft", FINETUNE, trials=2, sampler="random")
+    (sweep,) = study.sweeps
+    for _ in range(3):
+        for run in scene.waiting(scene.advanced(sweep)):
+            scene.train(run, 2.0)
+    trials = list(Trial.objects.filter(sweep=sweep))
+    assert [trial.status for trial in trials] == ["succeeded", "succeeded"]
+    assert [trial.values for trial in trials] == [[2.0, 10.0]] * 2  # the scene's runs count 10
+    result = studies.analysed(study)
+    assert isinstance(result, autopeft.Result)
+    assert [point.trainable for point in result.front] == [10, 10]
+
+
+def test_a_study_is_found_again_with_its_knobs_and_its_sweeps_in_order() -> None:
+    study = started("algoperf", studies=2, trials=1)
+    found = studies.study(runs.project(), study.group)
+    assert found is not None
+    assert found.knobs == study.knobs
+    assert [sweep.pk for sweep in found.sweeps] == [sweep.pk for sweep in study.sweeps]
+    assert studies.study_of(found.sweeps[-1]) == found
+
+
+def test_studies_are_listed_newest_first_and_by_protocol() -> None:
+    first, second = started("eval_variance", seeds=3), started("snr")
+    assert [one.group for one in studies.studies(runs.project())] == [second.group, first.group]
+    assert [one.group for one in studies.studies(runs.project(), "eval_variance")] == [first.group]
+    assert studies.studies(runs.project("Other")) == []
+
+
+def test_a_deleted_sweep_leaves_its_study() -> None:
+    from webapp.sweeps import actions
+
+    study = started("snr", sizes=["1x16", "1x32"])
+    actions.delete(study.sweeps[0], runs.person())
+    found = studies.study(runs.project(), study.group)
+    assert found is not None and [sweep.pk for sweep in found.sweeps] == [study.sweeps[1].pk]
+    actions.delete(study.sweeps[1], runs.person())
+    assert studies.study(runs.project(), study.group) is None
+
+
+def test_the_status_is_that_of_the_sweep_that_says_most() -> None:
+    from webapp.sweeps import actions
+
+    study = started("snr", sizes=["1x16", "1x32"])
+    actions.stop(study.sweeps[0], runs.person())
+    found = studies.study(runs.project(), study.group)
+    assert found is not None and (found.status, found.is_live) == (SweepStatus.RUNNING, True)
+    actions.stop(study.sweeps[1], runs.person())
+    found = studies.study(runs.project(), study.group)
+    assert found is not None and (found.status, found.is_live) == (SweepStatus.STOPPED, False)
+
+
+def test_series_are_read_once_for_all_runs(django_assert_max_num_queries: Any) -> None:
+    study = started("eval_variance", seeds=3)
+    (sweep,) = study.sweeps
+    waiting = scene.waiting(scene.advanced(sweep))
+    for run in waiting:
+        scene.train(run, 1.0)
+    series = studies.series_of([run.pk for run in waiting])
+    with django_assert_max_num_queries(2):
+        assert [series(run.pk, "eval/loss").values.tolist() for run in waiting] == [[1.0]] * len(waiting)
+    assert len(series(waiting[0].pk, "no/such").values) == 0
