@@ -21,8 +21,9 @@ def contains(dimension: Dimension, value: Any, is_whole: bool) -> bool:
         return False
     if is_whole and value != int(value):
         return False
-    step = step_of(dimension, is_whole)
-    steps = (value - dimension.low) / step if step else 0.0
+    if dimension.step is None:
+        return True
+    steps = (value - dimension.low) / dimension.step
     return abs(steps - round(steps)) < SLACK * max(1.0, abs(steps))
 
 

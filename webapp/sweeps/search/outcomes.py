@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,9 +66,10 @@ def _losses(turned: Sequence[float], values: Sequence[float | None]) -> tuple[fl
 def _penalty(losses: Sequence[tuple[float, ...]], objectives: int) -> tuple[float, ...]:
     if not losses:
         return (0.0,) * objectives
-    worst, best = np.max(losses, axis=0), np.min(losses, axis=0)
-    margin = np.where(worst > best, MARGIN * (worst - best), MARGIN * np.maximum(np.abs(worst), 1.0))
-    return tuple(float(value) for value in np.minimum(worst + margin, np.finfo(float).max))
+    columns = [(max(column), min(column)) for column in zip(*losses, strict=True)]
+    return tuple(
+        min(worst + MARGIN * ((worst - best) or max(abs(worst), 1.0)), sys.float_info.max) for worst, best in columns
+    )
 
 
 def recalled(found: Sequence[Outcome], most: int | None, best: int = 0) -> list[Outcome]:

@@ -25,7 +25,9 @@ def ordered(space: Space) -> list[str]:
 
 def is_active(dimension: Dimension, params: Mapping[str, Any]) -> bool:
     """Whether a dimension counts at a point; all that its `when` names must be active themselves."""
-    return all(parent in params and params[parent] in values for parent, values in (dimension.when or {}).items())
+    if dimension.when is None:
+        return True
+    return all(parent in params and params[parent] in values for parent, values in dimension.when.items())
 
 
 def active(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
