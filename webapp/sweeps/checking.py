@@ -24,7 +24,7 @@ EXTERNAL = "A sweep queues training runs; points of kind external come from outs
 def checked(definition: Mapping[str, Any], user: User | None = None, project: Project | None = None) -> Definition:
     """The parsed definition, its base spec with the defaults filled in (so that `optimizer.lr` finds its optimizer).
 
-    Raises Invalid with every broken rule; with `project`, also for what its runs can't read.
+    Raises Invalid with every broken rule; with a user or a project, also for what its runs can't read.
     """
     parsed = _filled(_parsed(definition))
     errors = [*_own(parsed), *_space(parsed)]
@@ -121,7 +121,7 @@ def _errors_at(
     except Invalid as error:
         return [{"loc": ["spec", *item["loc"]], "msg": item["msg"]} for item in error.errors]
     errors: list[FieldError] = []
-    if project is not None:
+    if user is not None or project is not None:
         for reference in references(parsed):
             resolve(errors, spec, reference, user, project)
     return errors

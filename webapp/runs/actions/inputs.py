@@ -16,7 +16,7 @@ Loc = list[str | int]
 
 
 def resolve(
-    errors: list[FieldError], spec: dict[str, Any], reference: str, user: User | None, project: Project
+    errors: list[FieldError], spec: dict[str, Any], reference: str, user: User | None, project: Project | None
 ) -> Input:
     """The unsaved row of a reference; what is wrong with it is appended to `errors`.
 
@@ -25,7 +25,7 @@ def resolve(
     """
     kind, _, number = reference.partition(":")
     loc: Loc = ["spec", *(_place(spec, kind, int(number)) or [reference])]
-    readable = projects_of(user) if user else Project.objects.filter(pk=project.pk)
+    readable = projects_of(user) if user else Project.objects.filter(pk=project.pk if project else None)
     if kind == "run":
         return Input(name=reference, source=_run(errors, loc, int(number), readable))
     return Input(name=reference, upload=_upload(errors, loc, int(number), readable))
