@@ -40,6 +40,8 @@ def test_the_winner_by_tuning_is_reported_on_the_test_split_and_ranked_both_ways
         pytest.approx(2.9),
     )
     assert first.gap == pytest.approx(0.8)
+    # Student's t with one degree of freedom: 12.706 times .1
+    assert (first.low, first.high) == (pytest.approx(2.9 - 1.2706, abs=1e-4), pytest.approx(2.9 + 1.2706, abs=1e-4))
     assert [(s.tuned_rank, s.tested_rank) for s in (first, second)] == [(1, 2), (2, 1)]
     assert (first.budget, first.tuned_seeds, first.tested_seeds) == (4, 2, 2)
 

@@ -21,6 +21,8 @@ class Pair(NamedTuple):
     sampler: str
     tuned: float
     tested: float | None
+    low: float | None
+    high: float | None
 
 
 class Pairs(NamedTuple):
@@ -29,7 +31,9 @@ class Pairs(NamedTuple):
 
 
 def data(result: Result, knobs: Knobs) -> Pairs:
-    return Pairs(knobs.metric, [Pair(one.sampler, one.tuned, one.tested) for one in result.standings])
+    return Pairs(
+        knobs.metric, [Pair(one.sampler, one.tuned, one.tested, one.low, one.high) for one in result.standings]
+    )
 
 
 def figure(data: Pairs) -> Json:
@@ -43,7 +47,7 @@ def figure(data: Pairs) -> Json:
         "data": [
             look.line("gap", *gaps, {"color": "--ink-3", "width": 1}, showlegend=False),
             _dots("tuning seeds", tuned, rows, "--series-1"),
-            _dots("test seeds", tested, rows, "--series-2"),
+            _dots("test seeds", tested, rows, "--series-2") | {"error_x": _bars(data.pairs, tested)},
         ],
         "layout": theme.layout(
             theme.plain(data.metric),
@@ -55,7 +59,7 @@ def figure(data: Pairs) -> Json:
                 "tickvals": rows.tolist(), "ticktext": [theme.plain(pair.sampler) for pair in data.pairs],
                 "range": [len(rows) - 0.5, -0.5], "showgrid": False, "automargin": True, "ticks": "",
             },
-            meta=look.caption("means over seeds, the best tuned first"),
+            meta=look.caption("means over seeds, the best tuned first", "bar: interval of the tested mean"),
         ),
     }  # fmt: skip
 
@@ -65,3 +69,11 @@ def _dots(name: str, x: Float64, y: Float64, colour: str) -> Json:
         "type": "scatter", "mode": "markers", "name": name, "x": theme.numbers(x), "y": theme.numbers(y),
         "marker": {"size": 9, "color": colour}, "hovertemplate": f"{name}: %{{x:.5g}}<extra></extra>",
     }  # fmt: skip
+
+
+def _bars(pairs: list[Pair], tested: Float64) -> Json:
+    """Where there are seeds enough for an interval."""
+    high = np.array([np.nan if pair.high is None else pair.high for pair in pairs]) - tested
+    low = tested - np.array([np.nan if pair.low is None else pair.low for pair in pairs])
+    sizes = {"array": theme.numbers(high), "arrayminus": theme.numbers(low), "symmetric": False}
+    return {"type": "data", "thickness": 1.4, "width": 4, "color": "--series-2", **sizes}

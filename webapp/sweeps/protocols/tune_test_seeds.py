@@ -19,6 +19,7 @@ from webapp.sweeps.measures.reading import Labels, Series
 from webapp.sweeps.registry import Knobs as Base
 from webapp.sweeps.rows import Row
 from webapp.sweeps.states import Role
+from webapp.sweeps.statistics import interval
 
 PAPER = "https://arxiv.org/abs/2306.01324"
 
@@ -31,6 +32,7 @@ class Knobs(Base):
     trials: int = Field(10, ge=1, le=10_000, description="Points of each sampler.")
     tune: int = Field(3, ge=1, le=100, description="Tuning seeds.")
     test: int = Field(5, ge=1, le=100, description="Test seeds.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of the interval of the tested mean.")
     lr_low: float = Field(1e-4, gt=0, json_schema_extra={"log": True})
     lr_high: float = Field(1e-2, gt=0, json_schema_extra={"log": True})
 
@@ -43,6 +45,8 @@ class Standing(BaseModel):
     tuned: float
     tuned_seeds: int
     tested: float | None
+    low: float | None = Field(description="Of Student's interval of the tested mean.")
+    high: float | None
     tested_seeds: int
     gap: float | None = Field(description="Tested less tuned, as measured.")
     tuned_rank: int
@@ -115,11 +119,12 @@ def _standing(knobs: Knobs, sweep: int, trial: int, rows: list[Row], labels: Lab
     tested = reading.scores([row for row in mine if row.role == Role.TEST], knobs.metric)
     before, after = reading.mean(tuned), reading.mean(tested)
     assert before is not None  # it has won by it
+    bounds = interval(tested, knobs.confidence) if tested else None
     return Standing(
         sampler=reading.label(labels, mine[0], "sampler", f"sweep {sweep}"), sweep=sweep, trial=trial,
-        params=mine[0].params, tuned=before, tuned_seeds=len(tuned), tested=after, tested_seeds=len(tested),
-        gap=None if after is None else after - before, tuned_rank=0, tested_rank=None,
-        budget=sum(row.role == Role.TUNE for row in rows),
+        params=mine[0].params, tuned=before, tuned_seeds=len(tuned), tested=after, low=bounds.low if bounds else None,
+        high=bounds.high if bounds else None, tested_seeds=len(tested), gap=None if after is None else after - before,
+        tuned_rank=0, tested_rank=None, budget=sum(row.role == Role.TUNE for row in rows),
     )  # fmt: skip
 
 
