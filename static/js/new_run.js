@@ -10,7 +10,12 @@ function planSoon() {
   timer = setTimeout(() => document.getElementById("plan") && htmx.trigger("#plan", "plan"), PLAN_AFTER_MS);
 }
 
+// A choice that is made before an earlier one is answered overtakes it: htmx sends it next, and it knows of both.
+let asked = 0;
+let begun = 0;
+
 function swap(what) {
+  asked += 1;
   return htmx.ajax("POST", form().action, { source: form(), target: `#${form().id}`, swap: "outerHTML", values: { do: what } });
 }
 
@@ -28,9 +33,12 @@ document.addEventListener("click", (event) => {
   swap(button.value);
 });
 
+document.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt === form()) begun = asked; });
+
 // An answer of 422 is the form again, with its errors.
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.xhr.status === 422) { event.detail.shouldSwap = true; event.detail.isError = false; }
+  if (event.detail.target === form() && begun !== asked) event.detail.shouldSwap = false;
 });
 
 document.querySelector("form.new-run [aria-invalid]")?.focus();

@@ -24,6 +24,7 @@ from webapp.runs.queries import visible
 from webapp.sweeps.search import suggestions
 
 FIRST_KNOB = "optimizer.lr"
+USUAL_KIND = "pretrain"
 
 
 @dataclass
@@ -98,7 +99,8 @@ def _fitted(dimension: dict[str, Any], all_: Mapping[str, Any], chosen: Mapping[
 
 def opened(spec: Mapping[str, Any]) -> SweepDraft:
     """A new sweep over a spec: the learning rate is varied to begin with, where there is one."""
-    draft = SweepDraft(drafts.Draft(_kind(spec), dict(spec)))
+    kind = _kind(spec)
+    draft = SweepDraft(drafts.Draft(kind, {"kind": kind, **spec}))
     suggested = draft.suggested
     draft.rows = [dimensions.row_of(FIRST_KNOB, suggested[FIRST_KNOB])] if FIRST_KNOB in suggested else [Row()]
     return draft
@@ -204,7 +206,7 @@ def _fill(draft: SweepDraft) -> None:
 
 def _kind(spec: Mapping[str, Any]) -> str:
     kinds = registry.kinds()
-    return str(spec.get("kind")) if spec.get("kind") in kinds else next(iter(kinds))
+    return next(kind for kind in (spec.get("kind"), USUAL_KIND, *kinds) if kind in kinds)
 
 
 def _observations(text: str) -> list[Any]:

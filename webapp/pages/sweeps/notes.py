@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from django.db.models import Count
 
 from webapp.pages.runs.notes import Note
+from webapp.runs.models import Run
 from webapp.sweeps import budget, statistics, tables
 from webapp.sweeps.budget import Spent
 from webapp.sweeps.definition import Definition, sign
@@ -47,8 +48,9 @@ def _failed(sweep: Sweep, counts: Mapping[str, int]) -> list[Note]:
     number = sum(counts[status] for status in BAD)
     if not number:
         return []
-    bad = Trial.objects.filter(sweep=sweep, status__in=BAD).exclude(message="").order_by()
-    common = bad.values_list("message").annotate(times=Count("pk")).order_by("-times", "message").first()
+    of_bad = Run.objects.filter(replicate__trial__sweep=sweep, replicate__trial__status__in=BAD)
+    said = of_bad.exclude(error_message="").order_by().values_list("error_message")
+    common = said.annotate(times=Count("pk")).order_by("-times", "error_message").first()
     parts = [f"{counts[status]:,} {status.replace('_', ' ')}" for status in BAD if counts[status]]
     most = f" Most often: {common[0]}" if common else ""
     title = f"{number:,} trial{'' if number == 1 else 's'} without a result"
