@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from webapp.sweeps.checking import checked
 from webapp.sweeps.definition import Definition
 from webapp.sweeps.exchange import optuna_study
 from webapp.sweeps.exchange.importing import import_observations
+from webapp.sweeps.exchange.optuna_rows import insert
 from webapp.sweeps.models import Sweep, Trial
 from webapp.sweeps.search import space
 from webapp.sweeps.states import TrialStatus
@@ -142,6 +144,34 @@ def test_a_sweep_goes_through_a_study_and_back(tmp_path: Path) -> None:
         (one.params, one.status, one.values) for one in histories.observations(sweep)[:3]
     ]
     assert {one.source for one in scene.trials(other)} == {"imported"}
+
+
+def test_rows_are_those_that_optuna_would_write(tmp_path: Path) -> None:
+    theirs, ours = (RDBStorage(f"sqlite:///{tmp_path / name}") for name in ("theirs", "ours"))
+    study = run_study(theirs)
+    study.add_trial(
+        optuna.trial.create_trial(
+            state=optuna.trial.TrialState.PRUNED,
+            intermediate_values={1: math.nan, 2: math.inf, 3: -math.inf, 4: 1.5},
+            user_attrs={"a": [1, {"b": None}]},
+        )
+    )
+    optuna.create_study(storage=ours, study_name="mine", direction="maximize")
+    insert(ours, study.trials)
+    copied = optuna.load_study(storage=ours, study_name="mine").trials
+    fields = (
+        "number",
+        "state",
+        "params",
+        "distributions",
+        "values",
+        "user_attrs",
+        "datetime_start",
+        "datetime_complete",
+    )
+    for field in fields:
+        assert [getattr(one, field) for one in copied] == [getattr(one, field) for one in study.trials]
+    assert [str(one.intermediate_values) for one in copied] == [str(one.intermediate_values) for one in study.trials]
 
 
 @pytest.mark.django_db

@@ -18,6 +18,7 @@ from webapp.sweeps import queries
 from webapp.sweeps.curves import Curve
 from webapp.sweeps.definition import Definition, Dimension, Range, sign
 from webapp.sweeps.exchange.optuna_reading import DEFINITION, MESSAGE, STATUS, VALUES
+from webapp.sweeps.exchange.optuna_rows import insert
 from webapp.sweeps.models import Replicate, Sweep, Trial
 from webapp.sweeps.search import dimensions, knobs
 from webapp.sweeps.states import TrialStatus
@@ -56,8 +57,8 @@ def _fill(sweep: Sweep, storage: RDBStorage) -> None:
     study.set_user_attr(DEFINITION, sweep.definition)
     runs, curves = _runs(sweep), {curve.trial: curve for curve in queries.curves(sweep)}
     whole = knobs.whole(checked.spec, checked.search.space)
-    for trial in Trial.objects.filter(sweep=sweep).order_by("number"):
-        study.add_trial(_frozen(trial, checked, whole, curves.get(trial.number), runs))
+    trials = Trial.objects.filter(sweep=sweep).order_by("number")
+    insert(storage, [_frozen(trial, checked, whole, curves.get(trial.number), runs) for trial in trials])
 
 
 def _frozen(trial: Trial, checked: Definition, whole: frozenset[str], curve: Curve | None, runs: Runs) -> FrozenTrial:

@@ -68,8 +68,8 @@ def _dimension(schema: Schema, given: Any) -> dict[str, Any] | None:
 
 
 def _range(schema: Schema, kind: str, value: float) -> dict[str, Any] | None:
-    least = float(schema.get("minimum", schema.get("exclusiveMinimum", 0)))
-    most = float(schema.get("maximum", schema.get("exclusiveMaximum", math.inf)))
+    least: float = schema.get("minimum") or schema.get("exclusiveMinimum") or 0.0
+    most: float = schema.get("maximum") or schema.get("exclusiveMaximum") or math.inf
     if most - least <= WIDEST and kind == "number" and not schema.get("log"):
         low = least if "minimum" in schema else (least + value) / 2  # a bound that is excluded
         return {"low": low, "high": most if "maximum" in schema else (value + most) / 2}
