@@ -86,4 +86,4 @@ def test_thousands_of_attempts_show_the_latest_and_count_them_all() -> None:
     assert len(data.bars) == timeline.MOST_BARS
     assert data.bars[-1].attempt.trial == 4999
     assert data.idle == {"a · 1": 0.0}
-    assert timeline.figure(data)["layout"]["meta"]["caption"] == "1,500 of 5,000 attempts drawn"
+    assert timeline.figure(data)["layout"]["meta"]["caption"] == "1,000 of 5,000 attempts drawn"

@@ -22,7 +22,7 @@ PLACE = 10
 TITLE = "Best so far"
 QUESTION = "Is it still getting better?"
 AXES = {"trial": "trial", "gpu_hours": "GPU-hours", "flops": "FLOPs", "hours": "hours since the start"}
-MOST_DOTS = 2000
+MOST_DOTS = 1000
 
 
 class BestSoFar(NamedTuple):
@@ -70,7 +70,7 @@ def of(found: Trials, x: Float64, metric: str, goal: float, x_axis: str = "trial
 
 def figure(data: BestSoFar) -> Json:
     if data.best is None:
-        return look.empty("No trial has succeeded yet.")
+        return look.empty(f"No trial {'' if data.x_axis == 'trial' else 'with runs of its own '}has succeeded yet.")
     rim, extent = look.rim(data.y[data.trials.has_succeeded], data.goal)
     shown = trials.thinned(len(data.x), MOST_DOTS, [data.best])
     return {

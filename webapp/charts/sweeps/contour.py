@@ -27,7 +27,7 @@ QUESTION = "Where do two knobs work together?"
 CELLS = 48  # along each side
 NEAR = 0.12  # how far from a trial the surface reaches, in widths of the chart
 FEWEST = 8  # trials
-MOST_DOTS = 1000
+MOST_DOTS = 600
 
 
 class Surface(NamedTuple):

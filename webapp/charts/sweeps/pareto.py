@@ -27,7 +27,7 @@ PLACE = 60
 TITLE = "Pareto front"
 QUESTION = "What does a better value cost?"
 NONE = ""
-MOST_DOTS = 2000
+MOST_DOTS = 1000
 
 
 GOALS = {"": "as it is meant", "minimize": "less", "maximize": "more"}

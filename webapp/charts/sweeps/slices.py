@@ -24,7 +24,7 @@ QUESTION = "Which values of a knob are good?"
 IS_WIDE = True
 ALL = "all"
 MOST_SLICES = 6  # side by side
-MOST_DOTS = 3000  # in all slices together
+MOST_DOTS = 2000  # in all slices together
 GAP = 0.03
 LATER_IS_DARKER = [[0, "--series-3/0.25"], [1, "--series-3/0.9"]]
 

@@ -27,7 +27,8 @@ PLACE = 80
 TITLE = "Timeline"
 QUESTION = "Were the slots busy, and with what?"
 IS_WIDE = True
-MOST_BARS = 1500
+MOST_BARS = 1000
+MOST_NUMBERED = 300  # to fit numbers into more bars takes a browser seconds
 SLOT = " · "  # between a worker's name and the slot's number
 COLOURS = {
     "succeeded": "--series-1/0.75", "stopped early": "--series-3/0.6", "running": "--busy", "failed": "--bad/0.8",
@@ -163,18 +164,22 @@ def figure(data: Timeline) -> Json:
 def _bars(data: Timeline) -> Iterator[Json]:
     """One trace a state, so that each has a place in the legend."""
     for name, colour in COLOURS.items():
-        bars = [bar for bar in data.bars if bar.attempt.state == name]
-        if bars:
-            yield {
-                "type": "bar", "orientation": "h", "name": name, "y": [theme.plain(bar.lane) for bar in bars],
-                "base": [_drawn_at(data, bar.attempt.began) for bar in bars], "width": 0.62, "textangle": 0,
-                "x": [1000 * (bar.attempt.ended - bar.attempt.began) for bar in bars], "textposition": "inside",
-                "text": [str(bar.attempt.trial) for bar in bars], "insidetextanchor": "middle",
-                "insidetextfont": {"size": 10, "color": "--surface"}, "meta": {"points": "trials"},
-                "marker": {"color": colour, "line": {"width": 1, "color": "--surface"}},
-                "customdata": [_told(bar.attempt) for bar in bars],
-                "hovertemplate": "trial %{customdata[0]}, %{customdata[1]}<extra></extra>",
-            }  # fmt: skip
+        if bars := [bar for bar in data.bars if bar.attempt.state == name]:
+            yield _trace(data, bars, name, colour)
+
+
+def _trace(data: Timeline, bars: Sequence[Bar], name: str, colour: str) -> Json:
+    numbers = [str(bar.attempt.trial) for bar in bars] if len(data.bars) <= MOST_NUMBERED else ""
+    return {
+        "type": "bar", "orientation": "h", "name": name, "y": [theme.plain(bar.lane) for bar in bars], "width": 0.62,
+        "base": [_drawn_at(data, bar.attempt.began) for bar in bars],
+        "x": [1000 * (bar.attempt.ended - bar.attempt.began) for bar in bars],
+        "text": numbers, "textposition": "inside", "insidetextanchor": "middle", "textangle": 0,
+        "insidetextfont": {"size": 10, "color": "--surface"}, "meta": {"points": "trials"},
+        "marker": {"color": colour, "line": {"width": 1, "color": "--surface"}},
+        "customdata": [_told(bar.attempt) for bar in bars],
+        "hovertemplate": "trial %{customdata[0]}, %{customdata[1]}<extra></extra>",
+    }  # fmt: skip
 
 
 def _told(one: Try) -> list[int | str]:
