@@ -14,6 +14,7 @@ from webapp.sweeps.protocols.apet_curve import Knobs, Result
 TITLE = "Score over trainable parameters"
 QUESTION = "How few parameters are enough, and does the structure matter?"
 PROTOCOLS = ["apet_curve"]
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
 class Line(NamedTuple):
@@ -69,9 +70,12 @@ def figure(data: Apet) -> Json:
     if not data.lines:
         return look.empty("No adapter has a score yet.")
     sizes = sorted({line.size for line in data.lines})
+    names = sorted({line.structure for line in data.lines})
     counts = [count for line in data.lines for count in line.counts]
     return {
-        "data": [_trace(place, line, theme.colour(sizes.index(line.size))) for place, line in enumerate(data.lines)],
+        "data": [
+            _trace(names.index(line.structure), line, theme.colour(sizes.index(line.size))) for line in data.lines
+        ],
         "layout": theme.layout(
             "trainable parameters",
             theme.plain(data.metric),
@@ -86,8 +90,7 @@ def figure(data: Apet) -> Json:
 
 
 def _trace(place: int, line: Line, colour: str) -> Json:
-    structures = ["solid", "dash", "dot", "dashdot", "longdash"]
-    style = {"color": colour, "width": 1.7, "dash": structures[place % len(structures)]}
+    style = {"color": colour, "width": 1.7, "dash": DASHES[place % len(DASHES)]}
     name = f"{theme.plain(line.structure)} {theme.plain(line.size)}".strip()
     trace = look.line(name, np.array(line.counts), np.array(line.scores), style, "%{y:.4g} at %{x:,}")
     bars = {"type": "data", "array": line.deviations, "thickness": 1, "width": 3, "color": colour}

@@ -46,7 +46,7 @@ def figure(data: Search) -> Json:
             theme.plain(data.knob),
             "share of the full score",
             xaxis=look.log_axis(int(x.min()), int(x.max())),
-            yaxis={"tickformat": ".0%"},
+            yaxis={"tickformat": ".0%", "range": [min(0.0, float(y.min())), 1.05 * max(1.0, float(y.max()))]},
             shapes=[shape, *found],
             meta=look.caption(told, *(f"bisection tries {value:,} next" for value in data.next)),
         ),

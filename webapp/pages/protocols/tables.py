@@ -12,6 +12,7 @@ from webapp.pages.templatetags import hone as text
 from webapp.sweeps.measures.outcomes import Outcomes, Result
 
 MOST_ROWS = 200
+FEW = 12  # values of a list that stands as one fact
 ABOUT = ("outcomes", "notes")
 
 
@@ -44,12 +45,19 @@ def outcome_facts(outcomes: Outcomes) -> list[Fact]:
 
 
 def value_facts(result: Result) -> list[Fact]:
-    """The single values that the protocol tells, with what they are."""
+    """The single values that the protocol tells, with what they are; what could not be measured is a dash."""
+    about = type(result).model_fields
     return [
-        Fact(_label(name), written(value), str(type(result).model_fields[name].description or ""))
+        Fact(_label(name), written(value), str(about[name].description or ""))
         for name, value in result
-        if name not in ABOUT and isinstance(value, int | float | dict) and value != {}
+        if name not in ABOUT and result.outcomes.trials and _is_fact(value)
     ]
+
+
+def _is_fact(value: Any) -> bool:
+    if isinstance(value, list):
+        return 0 < len(value) <= FEW and not isinstance(value[0], BaseModel)
+    return not isinstance(value, str)
 
 
 def tables(result: Result) -> list[Table]:

@@ -40,16 +40,16 @@ class Knobs(Base):
         max_length=20,
         description="Data sets: a built-in one by name, upload:3 for an upload.",
     )
-    metric: str = Field("eval/loss", min_length=1, max_length=200)
+    metric: str = Field("eval/loss", min_length=1, max_length=200, description="The metric that is judged.")
     goal: Literal["minimize", "maximize"] = "minimize"
     targets: list[float] = Field([], description="One a workload. Empty: what the first algorithm reached.")
     tuning: Literal["external", "self"] = Field("external", description="self: no search, a longer budget.")
-    studies: int = Field(3, ge=1, le=20)
+    studies: int = Field(3, ge=1, le=20, description="Times that everything is repeated, tuned anew.")
     trials: int = Field(5, ge=1, le=200, description="Points that each study may try; self-tuning has one.")
     self_budget: float = Field(1.5, ge=1, le=10, description="Steps of a self-tuning run, times the base run's.")
     calibrated: bool = Field(False, description="One configuration for all workloads.")
-    lr_low: float = Field(1e-4, gt=0, json_schema_extra={"log": True})
-    lr_high: float = Field(1e-2, gt=0, json_schema_extra={"log": True})
+    lr_low: float = Field(1e-4, gt=0, json_schema_extra={"log": True}, description="Lowest learning rate.")
+    lr_high: float = Field(1e-2, gt=0, json_schema_extra={"log": True}, description="Highest learning rate.")
     max_ratio: float = Field(4.0, gt=1, le=100, description="Slower than so many times the best counts as missed.")
     clock: Literal["seconds", "steps"] = "seconds"
 

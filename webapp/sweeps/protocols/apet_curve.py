@@ -27,12 +27,12 @@ FULL = "full"
 
 class Knobs(Base):
     name: Literal["apet_curve"]
-    metric: str = Field("eval/loss", min_length=1, max_length=200)
+    metric: str = Field("eval/loss", min_length=1, max_length=200, description="The metric that is judged.")
     goal: Literal["minimize", "maximize"] = "minimize"
     structures: list[planning.MethodName] = Field(["lora"], min_length=1, max_length=50, description="Adapters.")
     ranks: list[int] = Field([1, 4, 16, 64], min_length=1, max_length=20, description="For structures with a rank.")
     sizes: list[planning.SizeName] = Field([], max_length=20, description=planning.SIZES)
-    seeds: int = Field(1, ge=1, le=20)
+    seeds: int = Field(1, ge=1, le=20, description="Seeds of every point.")
     chance: float | None = Field(None, description="The score of guessing; draws a line, and says who passes it.")
     counts: int = Field(5, ge=2, le=50, description="Counts at which the structures are compared.")
 

@@ -28,7 +28,7 @@ ROOM = 1.1  # the reference point lies so many times the worst value away
 
 class Knobs(Base):
     name: Literal["autopeft"]
-    metric: str = Field("eval/loss", min_length=1, max_length=200)
+    metric: str = Field("eval/loss", min_length=1, max_length=200, description="The metric that is judged.")
     goal: Literal["minimize", "maximize"] = "minimize"
     methods: list[planning.MethodName] = Field(["lora"], min_length=1, max_length=50, description="Adapters.")
     targets: list[str] = Field(
@@ -37,7 +37,7 @@ class Knobs(Base):
     low: int = Field(1, ge=1, description="Smallest rank.")
     high: int = Field(64, ge=1, le=4096, description="Largest rank.")
     sampler: planning.MethodName = Field("nsga2", description="nsga2, tpe, gp or random.")
-    trials: int = Field(200, ge=1, le=100_000)
+    trials: int = Field(200, ge=1, le=100_000, description="Points that are tried.")
 
 
 class Point(BaseModel):

@@ -29,16 +29,16 @@ ROUNDING = 1e-9  # of shares: .72 of .8 is .9, whatever floats make of it
 
 class Knobs(Base):
     name: Literal["d90"]
-    metric: str = Field("eval/loss", min_length=1, max_length=200)
+    metric: str = Field("eval/loss", min_length=1, max_length=200, description="The metric that is judged.")
     goal: Literal["minimize", "maximize"] = "minimize"
     method: planning.MethodName = Field("lora", description="The adapter whose size is searched.")
     knob: planning.MethodName = Field("rank", description="Its knob that is the dimension.")
-    low: int = Field(1, ge=1)
-    high: int = Field(64, ge=2, le=100_000_000)
+    low: int = Field(1, ge=1, description="Smallest dimension.")
+    high: int = Field(64, ge=2, le=100_000_000, description="Largest dimension.")
     points: int = Field(4, ge=2, le=50, description="Dimensions of the first grid.")
     share: float = Field(0.9, gt=0, lt=1, description="Of the full score.")
     chance: float | None = Field(None, description="The score of guessing. Empty: 0 for a score, for a loss its first.")
-    seeds: int = Field(3, ge=1, le=100)
+    seeds: int = Field(3, ge=1, le=100, description="Seeds of every point.")
 
     @field_validator("high")
     @classmethod

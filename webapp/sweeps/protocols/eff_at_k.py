@@ -27,14 +27,14 @@ PAPER = "https://arxiv.org/abs/2406.06647"
 
 class Knobs(Base):
     name: Literal["eff_at_k"]
-    metric: str = Field("eval/loss", min_length=1, max_length=200)
+    metric: str = Field("eval/loss", min_length=1, max_length=200, description="The metric that is judged.")
     goal: Literal["minimize", "maximize"] = "minimize"
     ks: list[int] = Field([], max_length=50, description="Numbers of trials. Empty: powers of two, and all.")
     limit: float | None = Field(None, description="As bad as counts; empty: the worst that was measured.")
     reference: float | None = Field(None, description="As good as the reference; empty: the best that was measured.")
-    trials: int = Field(16, ge=1, le=100_000)
-    lr_low: float = Field(1e-4, gt=0, json_schema_extra={"log": True})
-    lr_high: float = Field(1e-2, gt=0, json_schema_extra={"log": True})
+    trials: int = Field(16, ge=1, le=100_000, description="Points that are tried.")
+    lr_low: float = Field(1e-4, gt=0, json_schema_extra={"log": True}, description="Lowest learning rate.")
+    lr_high: float = Field(1e-2, gt=0, json_schema_extra={"log": True}, description="Highest learning rate.")
 
 
 class Best(BaseModel):

@@ -27,11 +27,13 @@ SECONDS_PER_HOUR, WATTS_PER_KILOWATT = 3600, 1000
 
 class Knobs(Base):
     name: Literal["efficiency_metrics"]
-    metric: str = Field("eval/loss", min_length=1, max_length=200)
+    metric: str = Field("eval/loss", min_length=1, max_length=200, description="The metric that is judged.")
     goal: Literal["minimize", "maximize"] = "minimize"
-    methods: list[planning.MethodName] = Field(["full", "lora"], min_length=1, max_length=50)
+    methods: list[planning.MethodName] = Field(
+        ["full", "lora"], min_length=1, max_length=50, description="Ways to train that are compared."
+    )
     reference: planning.MethodName = Field("full", description="The method whose saved model is what others compress.")
-    seeds: int = Field(1, ge=1, le=20)
+    seeds: int = Field(1, ge=1, le=20, description="Seeds of every point.")
 
 
 class Line(BaseModel):

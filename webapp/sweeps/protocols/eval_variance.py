@@ -27,8 +27,8 @@ class Knobs(Base):
     name: Literal["eval_variance"]
     metrics: list[str] = Field(["eval/loss"], min_length=1, max_length=50, description="Where less is better.")
     scores: list[str] = Field([], max_length=50, description="Metrics where more is better, like eval/accuracy.")
-    seeds: int = Field(10, ge=3, le=100)
-    confidence: float = Field(0.95, gt=0.5, lt=1)
+    seeds: int = Field(10, ge=3, le=100, description="Seeds of every point.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Of the interval.")
 
 
 class Spread(BaseModel):

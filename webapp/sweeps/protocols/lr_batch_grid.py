@@ -29,13 +29,13 @@ PAPER = "https://arxiv.org/abs/2503.04715"
 
 class Knobs(Base):
     name: Literal["lr_batch_grid"]
-    metric: str = Field("eval/loss", min_length=1, max_length=200)
+    metric: str = Field("eval/loss", min_length=1, max_length=200, description="The metric that is judged.")
     low: float = Field(2e-4, gt=0, description="Lowest learning rate.", json_schema_extra={"log": True})
     high: float = Field(2e-2, gt=0, description="Highest learning rate.", json_schema_extra={"log": True})
     points: int = Field(5, ge=1, le=50, description="Learning rates.")
     batches: list[int] = Field([8, 16, 32, 64], min_length=1, max_length=30, description="Batch sizes, in samples.")
     tokens: int | None = Field(None, ge=1, description="That every run reads; empty: as many as the base run.")
-    seeds: int = Field(1, ge=1, le=20)
+    seeds: int = Field(1, ge=1, le=20, description="Seeds of every point.")
 
 
 class Cell(BaseModel):

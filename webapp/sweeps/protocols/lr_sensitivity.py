@@ -37,7 +37,7 @@ class Knobs(Base):
     high: float = Field(3e-1, gt=0, description="Highest learning rate.", json_schema_extra={"log": True})
     points: int = Field(7, ge=2, le=100, description="Learning rates, evenly spaced in their logarithms.")
     sizes: list[planning.SizeName] = Field([], max_length=20, description=planning.SIZES)
-    seeds: int = Field(1, ge=1, le=20)
+    seeds: int = Field(1, ge=1, le=20, description="Seeds of every point.")
     track: list[str] = Field(["train/grad_norm"], max_length=10, description="Series whose trend over size is fitted.")
     extrapolate_to: float | None = Field(None, gt=0, description="Parameters at which that trend is read off.")
 

@@ -28,7 +28,9 @@ EXPERT = "expert"
 
 class Knobs(Base):
     name: Literal["merge_grid"]
-    methods: list[planning.MethodName] = Field(["average", "task_arithmetic", "dare", "ties"], min_length=1)
+    methods: list[planning.MethodName] = Field(
+        ["average", "task_arithmetic", "dare", "ties"], min_length=1, description="Merge methods."
+    )
     experts: list[int] = Field([2, 4, 8], min_length=1, description="How many experts are merged.")
     sizes: list[planning.SizeName] = Field([], max_length=20, description=planning.SIZES)
     qualities: list[str] = Field([""], min_length=1, description="Names of the bases: pretrained, instruction-tuned.")

@@ -31,7 +31,7 @@ PAPER = "https://arxiv.org/abs/2509.02046"
 
 class Knobs(Base):
     name: Literal["optimizer_bench"]
-    metric: str = Field("eval/loss", min_length=1, max_length=200)
+    metric: str = Field("eval/loss", min_length=1, max_length=200, description="The metric that is judged.")
     optimizers: list[planning.MethodName] = Field(
         ["adamw"], min_length=1, max_length=30, description="The first is what the others are compared with."
     )
@@ -45,7 +45,7 @@ class Knobs(Base):
         [1, 2, 4], min_length=1, max_length=10, description="Steps, times the base run's: several give a law."
     )
     middle: float = Field(0.5, gt=0, lt=1, description="Where the middle of training is looked at.")
-    seeds: int = Field(1, ge=1, le=20)
+    seeds: int = Field(1, ge=1, le=20, description="Seeds of every point.")
 
 
 class Line(BaseModel):

@@ -28,10 +28,12 @@ KIND = "prune"
 
 class Knobs(Base):
     name: Literal["three_regime"]
-    metric: str = Field("eval/loss", min_length=1, max_length=200)
+    metric: str = Field("eval/loss", min_length=1, max_length=200, description="The metric that is judged.")
     goal: Literal["minimize", "maximize"] = "minimize"
     temperature: planning.Path = Field("steps", description="What heats the training: steps, batch_size, ...")
-    temperatures: list[str] = Field(["100", "200", "400", "800"], min_length=2, max_length=50)
+    temperatures: list[str] = Field(
+        ["100", "200", "400", "800"], min_length=2, max_length=50, description="Its values, each as typed in a spec."
+    )
     density: planning.Path = Field("density", description="The path of the share of weights that is kept.")
     densities: list[float] = Field([0.8, 0.6, 0.4, 0.2], max_length=50, description="Several: one shows no regime.")
     connectivity: str = Field("prune/connectivity", max_length=200, description="The metric of the path's barrier.")

@@ -26,13 +26,13 @@ PAPER = "https://arxiv.org/abs/2403.09066"
 
 class Knobs(Base):
     name: Literal["tune_score_split"]
-    metric: str = Field("eval/loss", min_length=1, max_length=200)
+    metric: str = Field("eval/loss", min_length=1, max_length=200, description="The metric that is judged.")
     goal: Literal["minimize", "maximize"] = "minimize"
     score_on: str = Field("stdlib-source", max_length=200, description="Data B: a built-in one, or upload:3.")
-    trials: int = Field(10, ge=2, le=10_000)
-    seeds: int = Field(1, ge=1, le=100)
-    lr_low: float = Field(1e-4, gt=0, json_schema_extra={"log": True})
-    lr_high: float = Field(1e-2, gt=0, json_schema_extra={"log": True})
+    trials: int = Field(10, ge=2, le=10_000, description="Points that are tried.")
+    seeds: int = Field(1, ge=1, le=100, description="Seeds of every point.")
+    lr_low: float = Field(1e-4, gt=0, json_schema_extra={"log": True}, description="Lowest learning rate.")
+    lr_high: float = Field(1e-2, gt=0, json_schema_extra={"log": True}, description="Highest learning rate.")
 
 
 class Point(BaseModel):

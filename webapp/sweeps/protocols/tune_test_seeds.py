@@ -26,15 +26,20 @@ PAPER = "https://arxiv.org/abs/2306.01324"
 
 class Knobs(Base):
     name: Literal["tune_test_seeds"]
-    metric: str = Field("eval/loss", min_length=1, max_length=200)
+    metric: str = Field("eval/loss", min_length=1, max_length=200, description="The metric that is judged.")
     goal: Literal["minimize", "maximize"] = "minimize"
-    samplers: list[planning.MethodName] = Field(["random", "tpe"], min_length=1, max_length=10)
+    samplers: list[planning.MethodName] = Field(
+        ["random", "tpe"],
+        min_length=1,
+        max_length=10,
+        description="What chooses the points; each gets the same budget.",
+    )
     trials: int = Field(10, ge=1, le=10_000, description="Points of each sampler.")
     tune: int = Field(3, ge=1, le=100, description="Tuning seeds.")
     test: int = Field(5, ge=1, le=100, description="Test seeds.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Of the interval of the tested mean.")
-    lr_low: float = Field(1e-4, gt=0, json_schema_extra={"log": True})
-    lr_high: float = Field(1e-2, gt=0, json_schema_extra={"log": True})
+    lr_low: float = Field(1e-4, gt=0, json_schema_extra={"log": True}, description="Lowest learning rate.")
+    lr_high: float = Field(1e-2, gt=0, json_schema_extra={"log": True}, description="Highest learning rate.")
 
 
 class Standing(BaseModel):
