@@ -12,7 +12,7 @@ from webapp.sweeps.definition import Budget, Objective, Search, Seeds, Stopper
 from webapp.sweeps.states import SweepStatus
 
 SEARCH_EXAMPLE: dict[str, Any] = {
-    "sampler": "tpe",
+    "sampler": {"name": "tpe"},
     "space": {
         "method.name": {"choices": ["lora", "full"]},
         "method.rank": {"low": 2, "high": 32, "log": True, "when": {"method.name": ["lora"]}},
