@@ -12,6 +12,7 @@ import pytest
 
 from tests.sweeps.search.scene import CMAES, FLAT, LOSS, SPEC, quadratic, samplers, search, searched, seen
 from webapp.sweeps.definition import Objective
+from webapp.sweeps.search import space
 from webapp.sweeps.search.asking import Observation, ask
 from webapp.sweeps.search.outcomes import outcomes, recalled
 from webapp.sweeps.states import TrialStatus
@@ -19,6 +20,7 @@ from webapp.sweeps.states import TrialStatus
 RESTARTED = """
 import json, sys, django; django.setup()
 from webapp.sweeps.definition import Objective, Search
+from webapp.sweeps.search import space
 from webapp.sweeps.search.asking import Observation, ask
 for search, history, spec in json.load(sys.stdin):
     history = [Observation(*one) for one in history]
@@ -104,3 +106,13 @@ def test_the_whole_front_is_recalled_of_several_objectives() -> None:
     two = [Objective(metric="a"), Objective(metric="b")]
     kept = recalled(outcomes(two, [*others, *front]), 50, 25)
     assert set(range(11)) <= {one.number for one in kept} and len(kept) == 50
+
+
+def test_of_thousands_of_trials_a_sample_still_shows_where_the_bowl_is() -> None:
+    """TPE is told 400 of them; its points lie far below the middle of what chance gives."""
+    asked = search("tpe", FLAT)
+    draws = space.drawn(asked.space, frozenset(), 5)
+    points = [next(draws) for _ in range(3000)]
+    history = [seen(number, params, quadratic(params)) for number, params in enumerate(points, 1)]
+    losses = [quadratic(point.params) for point in ask(asked, LOSS, history, 9, spec=SPEC)]
+    assert median(losses) < median(quadratic(params) for params in points) / 20
