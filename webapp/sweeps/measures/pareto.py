@@ -33,5 +33,18 @@ def hypervolume(losses: Sequence[Sequence[float]], reference: Sequence[float]) -
 
 
 def hypervolumes(losses: Sequence[Sequence[float]], reference: Sequence[float]) -> list[float]:
-    """After each point, in the order given."""
-    return [hypervolume(losses[: count + 1], reference) for count in range(len(losses))]
+    """After each point, in the order given. Only a point that joins the front costs a computation."""
+    best: list[Sequence[float]] = []
+    found: list[float] = []
+    for point in losses:
+        if found and any(_covers(other, point) for other in best):
+            found.append(found[-1])
+            continue
+        best = [other for other in best if not _covers(point, other)] + [point]
+        found.append(hypervolume(best, reference))
+    return found
+
+
+def _covers(one: Sequence[float], other: Sequence[float]) -> bool:
+    """At least as good in everything."""
+    return all(a <= b for a, b in zip(one, other, strict=True))

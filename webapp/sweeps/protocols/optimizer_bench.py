@@ -22,6 +22,7 @@ from gpu_jobs import registry as jobs
 from webapp.accounts.errors import Invalid
 from webapp.sweeps import planning
 from webapp.sweeps.measures import outcomes, power_law, reading
+from webapp.sweeps.measures.ranking import ranks
 from webapp.sweeps.measures.reading import Labels, Series
 from webapp.sweeps.registry import Knobs as Base
 from webapp.sweeps.rows import Row
@@ -221,17 +222,9 @@ def _middle(knobs: Knobs, rows: list[Row], steps: int, series: Series) -> float 
 
 
 def _ranked(lines: list[Line]) -> list[Line]:
-    ends = sorted(line.loss for line in lines)
-    middles = sorted(line.middle_loss for line in lines if line.middle_loss is not None)
-    return [
-        line.model_copy(
-            update={
-                "rank": ends.index(line.loss) + 1,
-                "middle_rank": None if line.middle_loss is None else middles.index(line.middle_loss) + 1,
-            }
-        )
-        for line in lines
-    ]
+    ends, middles = ranks([line.loss for line in lines]), ranks([line.middle_loss for line in lines])
+    placed = zip(lines, ends, middles, strict=True)
+    return [line.model_copy(update={"rank": end, "middle_rank": middle}) for line, end, middle in placed]
 
 
 def _flips(lines: list[Line]) -> list[Flip]:

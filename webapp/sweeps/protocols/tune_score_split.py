@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from webapp.accounts.errors import Invalid
 from webapp.sweeps import planning
 from webapp.sweeps.measures import outcomes, reading
+from webapp.sweeps.measures.ranking import ranks
 from webapp.sweeps.measures.reading import Labels, Series
 from webapp.sweeps.registry import Knobs as Base
 from webapp.sweeps.rows import Row
@@ -95,7 +96,7 @@ def analyse(knobs: Knobs, rows: Sequence[Row], series: Series, labels: Labels) -
             params=params[k], tuned=on_a.get(k), scored=on_b.get(k), tuned_rank=ranks_a.get(k),
             scored_rank=ranks_b.get(k),
         )
-        for k in sorted(params, key=lambda key: (ranks_a.get(key, len(params) + 1), key))
+        for k in sorted(params, key=lambda key: (ranks_a.get(key) or len(params) + 1, key))
     ]  # fmt: skip
     best = points[0] if points and points[0].tuned is not None else None
     scored = best.scored if best else None
@@ -122,9 +123,8 @@ def _means(knobs: Knobs, rows: list[Row], labels: Labels, part: str) -> dict[str
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _ranks(means: Mapping[str, float], sign: float) -> dict[str, int]:
-    ordered = sorted(sign * value for value in means.values())
-    return {key: ordered.index(sign * value) + 1 for key, value in means.items()}
+def _ranks(means: Mapping[str, float], sign: float) -> dict[str, int | None]:
+    return dict(zip(means, ranks([sign * value for value in means.values()]), strict=True))
 
 
 def _agreement(one: Mapping[str, float], other: Mapping[str, float]) -> float | None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from webapp.accounts.errors import Invalid
 from webapp.sweeps import planning, registry
 from webapp.sweeps.measures import outcomes, reading
+from webapp.sweeps.measures.ranking import ranks
 from webapp.sweeps.measures.reading import Labels, Series
 from webapp.sweeps.registry import Knobs as Base
 from webapp.sweeps.rows import Row
@@ -134,16 +135,9 @@ def _standing(knobs: Knobs, sweep: int, trial: int, rows: list[Row], labels: Lab
 
 
 def _ranked(found: list[Standing], sign: float) -> list[Standing]:
-    """With both ranks, in the order of the tuned one; equals share the better rank."""
-    tuned = sorted(sign * one.tuned for one in found)
-    tested = sorted(sign * one.tested for one in found if one.tested is not None)
-    ranked = [
-        one.model_copy(
-            update={
-                "tuned_rank": tuned.index(sign * one.tuned) + 1,
-                "tested_rank": None if one.tested is None else tested.index(sign * one.tested) + 1,
-            }
-        )
-        for one in found
-    ]
+    """With both ranks, in the order of the tuned one."""
+    tuned = ranks([sign * one.tuned for one in found])
+    tested = ranks([None if one.tested is None else sign * one.tested for one in found])
+    placed = zip(found, tuned, tested, strict=True)
+    ranked = [one.model_copy(update={"tuned_rank": first, "tested_rank": then}) for one, first, then in placed]
     return sorted(ranked, key=lambda one: (one.tuned_rank, one.sampler, one.sweep))
