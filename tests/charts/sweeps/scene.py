@@ -88,3 +88,24 @@ def log(run: Run, series: Mapping[str, Mapping[int, float]]) -> None:
     }
     with transaction.atomic():
         store.append(run.pk, points)
+
+
+def fill(sweep: Sweep, worker: str = "gpu-a") -> None:
+    """Fourteen trials of two seeds, one that failed, one that was stopped; series, forecasts and results."""
+    metric = sweep.definition["objective"][0]["metric"]
+    names = sweep.definition["search"]["space"]["method.name"]["choices"]
+    for number in range(1, 15):
+        loss, forecast = 1 + 1 / number, {"step": 10, "target_step": 20, "mean": 1.2, "low": 1.0, "high": 1.4}
+        params = {
+            "optimizer.lr": 10 ** (-4 + 3 * number / 15),
+            "method.name": names[-1],
+            "method.rank": 2 + 2 * (number % 9),
+        }
+        failed, stopped = number == 5, number == 6
+        status = TrialStatus.FAILED if failed else TrialStatus.STOPPED if stopped else TrialStatus.SUCCEEDED
+        trial = make_trial(sweep, number, None if failed else [loss], status, params=params,
+                           forecasts=[forecast, {**forecast, "step": 15}])  # fmt: skip
+        for seed in (0, 1):
+            run = make_run(trial, seed, values=[loss + seed / 100], began=100 * number, ended=100 * number + 90,
+                           steps=20, worker=worker, result={"wall_time_s": 90 + number % 4})  # fmt: skip
+            log(run, {metric: {5: 3.0 + number / 10, 10: 2 + 1 / number, 20: loss}})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from tests.charts.figures import validated
-from tests.charts.sweeps.scene import definition, make_sweep
+from tests.charts.sweeps.scene import SPACE, definition, fill, make_sweep
 from webapp.accounts.errors import Invalid
 from webapp.charts.sweeps import charts, charts_of, figure_of, options_of
 
@@ -29,6 +30,29 @@ def test_an_empty_sweep_gives_a_sentence_whatever_is_chosen(name: str) -> None:
     for chosen in _each(sweep, name):
         figure = validated(figure_of(name, sweep, chosen))
         assert figure.layout.annotations[0].text.endswith(".")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", NAMES)
+def test_every_choice_of_every_option_is_a_valid_figure(name: str) -> None:
+    sweep = make_sweep(stopper="predicted", seeds=2, budget={"gpu_hours": 3})
+    fill(sweep)
+    for chosen in _each(sweep, name):
+        assert validated(figure_of(name, sweep, chosen)).data
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_that_people_choose_is_markup(name: str) -> None:
+    space = {**SPACE, "method.name": {"choices": ["full", "<b>lora</b>"]}, "<b>knob</b>": {"low": 0, "high": 1}}
+    del space["method.rank"]
+    sweep = make_sweep(objective={"metric": "<b>loss</b>"}, search={"space": space}, stopper="predicted", seeds=2)
+    fill(sweep, worker="<b>gpu</b>")
+    for chosen in _each(sweep, name):
+        figure = figure_of(name, sweep, chosen)
+        figure["layout"]["meta"] = {}  # shown as text
+        figure["data"] = [{**trace, "meta": {}} for trace in figure["data"]]
+        assert "<b>" not in json.dumps(figure)
 
 
 @pytest.mark.django_db

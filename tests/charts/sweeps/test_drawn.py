@@ -12,10 +12,8 @@ import plotly
 import pytest
 from django.db import transaction
 
-from tests.charts.sweeps.scene import log, make_run, make_sweep, make_trial
+from tests.charts.sweeps.scene import fill, make_sweep
 from webapp.charts.sweeps import charts, figure_of
-from webapp.sweeps.models import Sweep
-from webapp.sweeps.states import TrialStatus
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -24,24 +22,6 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[3]
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'"
-
-
-def fill(sweep: Sweep) -> None:
-    for number in range(1, 15):
-        loss, forecast = 1 + 1 / number, {"step": 10, "target_step": 20, "mean": 1.2, "low": 1.0, "high": 1.4}
-        params = {
-            "optimizer.lr": 10 ** (-4 + 3 * number / 15),
-            "method.name": "lora",
-            "method.rank": 2 + 2 * (number % 9),
-        }
-        failed, stopped = number == 5, number == 6
-        status = TrialStatus.FAILED if failed else TrialStatus.STOPPED if stopped else TrialStatus.SUCCEEDED
-        trial = make_trial(sweep, number, None if failed else [loss], status, params=params,
-                           forecasts=[forecast, {**forecast, "step": 15}])  # fmt: skip
-        for seed in (0, 1):
-            run = make_run(trial, seed, values=[loss + seed / 100], began=100 * number, ended=100 * number + 90,
-                           steps=20, result={"wall_time_s": 90 + number % 4})  # fmt: skip
-            log(run, {"eval/loss": {5: 3.0 + number / 10, 10: 2 + 1 / number, 20: loss}})
 
 
 def page_with(browser: Browser, figures: dict[str, Any], theme: str) -> tuple[Page, list[str]]:

@@ -111,7 +111,7 @@ def _traces(data: Slices, knob: Knob, place: int) -> Iterator[Json]:
     marker = {"size": 5, "color": data.numbers[chosen].tolist(), "colorscale": LATER_IS_DARKER, "showscale": False}
     where = {"xaxis": f"x{_suffix(place)}"}
     told = [[int(data.numbers[i]), words[i], f"{data.values[i]:.5g}"] for i in chosen]
-    yield look.dots(knob.path, x[chosen], y[chosen], told, marker, hover) | where
+    yield look.dots(theme.plain(knob.path), x[chosen], y[chosen], told, marker, hover) | where
     best = int(np.argmin(data.goal * data.values))
     if knob.is_active[best]:
         told = [[int(data.numbers[best]), words[best], f"{data.values[best]:.5g}"]]
