@@ -133,6 +133,13 @@ def test_every_chart_of_the_page_has_a_figure(team: Team, client: Client, done: 
     assert get(client, "sweep-timeline", team, done).content.decode().count("data-figure") == 1
 
 
+def test_the_config_leads_to_exports_that_there_are(team: Team, client: Client, done: Sweep) -> None:
+    page = get(client, "sweep-config", team, done).content.decode()
+    links = re.findall(r'href="(/api/v1/[^"]+/export[^"]+)"', page)
+    assert len(links) == 3
+    assert [client.get(link).status_code for link in links] == [200] * 3
+
+
 def test_an_unknown_chart_and_an_unknown_option_are_refused(team: Team, client: Client, done: Sweep) -> None:
     address = reverse("sweep-figure", args=[team.project.slug, done.pk, "best_so_far"])
     assert client.get(address + "?x=hours").status_code == 200

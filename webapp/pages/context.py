@@ -15,6 +15,7 @@ from webapp.accounts.roles import allows, projects_of
 from webapp.http import PROJECT_KEY
 from webapp.pages import queries
 from webapp.pages.sweeps.table import live_count
+from webapp.runs.queries import living_workers
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Chrome:
 
     def _system(self) -> list[Item]:
         return [
-            self._item("Workers", "workers", count=queries.living_workers().count(), key="g w"),
+            self._item("Workers", "workers", count=living_workers().count(), key="g w"),
             self._item("Access", "tokens"),
         ]
 

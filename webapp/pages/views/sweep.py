@@ -140,6 +140,7 @@ def _context(request: PageRequest, sweep: Sweep, checked: Definition, tab: str) 
         "may_edit": may_edit,
         "possible": possible(sweep, counts) if may_edit else {},
         "is_live": sweep.status in LIVE,
+        "api": f"/api/v1/sweeps/{sweep.pk}",
         "tabs": [_tab_link(sweep, key, tab, counts["total"]) for key in TABS],
         "crumbs": [{"label": "Sweeps", "url": reverse("sweeps", args=[slug])}, {"label": sweep.name}],
     }
