@@ -87,7 +87,9 @@ def best_of(sweeps: Iterable[Sweep]) -> dict[int, Best | None]:
         checked = wanted[trial.sweep_id]
         tune, test = (_intervals(told[trial.pk, role], checked) for role in (Role.TUNE, Role.TEST))
         unknown: list[Interval | None] = [None] * len(checked.objective)
-        found[trial.sweep_id] = Best(trial.number, trial.params, list(trial.values or ()), tune or unknown, test or None)
+        found[trial.sweep_id] = Best(
+            trial.number, trial.params, list(trial.values or ()), tune or unknown, test or None
+        )
     return found
 
 
