@@ -100,7 +100,7 @@ def test_the_list_switches_a_schedule_off_and_shows_what_happens_meanwhile(opene
     page = opened(reverse("schedules", args=[team.project.slug]), **BERLIN)
     expect(page.locator("tbody time[data-moment]")).to_have_text(re.compile(", 02:00$"))
     actions.run_now(schedule, team.people["editor"])
-    expect(page.locator("tbody .status")).to_have_text("queued", timeout=8000)
+    expect(page.locator("tbody .status")).to_have_text("queued", timeout=20_000)
     page.get_by_role("switch", name="Nightly enabled").click()
     expect(page.get_by_role("switch", name="Nightly enabled")).to_have_attribute("aria-checked", "false")
     schedule.refresh_from_db()
