@@ -40,13 +40,15 @@ def test_few_trials_or_equal_values_have_no_correlation() -> None:
 
 
 def test_rungs_are_the_stoppers_or_grow_evenly_to_below_the_end() -> None:
-    curves = [curve(1, {1: 1.0, 90: 1.0})]
+    curves = [curve(1, dict.fromkeys(range(1, 91), 1.0))]
     assert rung_correlation.rungs(curves, 10, 3) == [10, 30]
     found = rung_correlation.rungs(curves)
     assert found[0] == 1
     assert found[-1] < 90
     ratios = np.array(found[1:]) / np.array(found[:-1])
     assert ratios.max() < 3
+    rare = [curve(1, {20: 1.0, 40: 1.0, 60: 1.0, 90: 1.0})]
+    assert rung_correlation.rungs(rare) == [20, 40, 60]
     assert rung_correlation.rungs([]) == []
 
 

@@ -64,10 +64,12 @@ def colour_bar(metric: str) -> Json:
 
 
 def log_axis(low: float, high: float, few: bool = False) -> Json:
-    """Ticks at powers of ten, and over few of them at 1, 2 and 5 times these: Plotly's own are hard to read."""
+    """Ticks at powers of ten, or where there would be too few of these at some multiples: Plotly's are hard to read."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if high / low < (20 if few else 100) else (1,)
-    values = [factor * 10.0**power for power in powers for factor in factors]
+    for factors in ((1,), (1, 3), (1, 2, 5)):
+        values = [factor * 10.0**power for power in powers for factor in factors]
+        if sum(low <= value <= high for value in values) >= (2 if few else 4):
+            break
     return {"type": "log", "tickvals": values, "ticktext": [amount(value) for value in values]}
 
 

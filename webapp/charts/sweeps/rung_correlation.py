@@ -49,20 +49,22 @@ def data(sweep: Sweep) -> RungCorrelation:
     found = trials.read(sweep, params=False)
     numbers = found.numbers[trials.thinned(len(found.numbers), MOST_TRIALS)]
     stopper = definition(sweep).stopper
-    first, reduction = getattr(stopper, "min_steps", None), getattr(stopper, "reduction", None)
     curves = curves_of(sweep, numbers.tolist())
-    return of(curves, rungs(curves, first, reduction))
+    return of(curves, rungs(curves, getattr(stopper, "min_steps", 1), getattr(stopper, "reduction", None)))
 
 
-def rungs(curves: Sequence[Curve], first: int | None = None, reduction: int | None = None) -> list[int]:
-    """The stopper's, where it has some; else steps that grow evenly in their logarithm up to below the end."""
-    end = max((curve.last_step for curve in curves), default=0)
-    begin = first or min((int(curve.steps[0]) for curve in curves if curve.steps[0] > 0), default=1)
+def rungs(curves: Sequence[Curve], first: int = 1, reduction: int | None = None) -> list[int]:
+    """Steps before the end: the stopper's where it has rungs, else measured ones, even in their logarithm."""
+    if not curves:
+        return []
+    measured, end = np.unique(np.concatenate([curve.steps for curve in curves])), max(one.last_step for one in curves)
+    begin = max(int(measured[0]), 1)
     if reduction:
-        found = [begin * reduction**power for power in range(RUNGS)]
+        found = [first * reduction**power for power in range(RUNGS)]
     else:
-        found = np.geomspace(begin, max(end, begin), RUNGS).round().astype(int).tolist()[:-1]
-    return sorted({step for step in found if step < end})
+        wanted = np.geomspace(begin, max(end, begin), RUNGS)[:-1]
+        found = measured[np.searchsorted(measured, wanted + 1e-6, side="right") - 1].tolist()
+    return sorted({step for step in found if begin <= step < end})
 
 
 def of(curves: Sequence[Curve], steps: Sequence[int]) -> RungCorrelation:
