@@ -14,7 +14,7 @@ from tests.runs import scene as runs
 from tests.sweeps import scene
 from webapp.api.schemas.sweeps import SWEEP_EXAMPLE
 from webapp.runs.models import Run
-from webapp.sweeps import queries, tables
+from webapp.sweeps import winners
 from webapp.sweeps.models import Sweep
 
 FIELDS = {
@@ -73,7 +73,7 @@ def test_the_best_trial_comes_with_its_interval_over_the_seeds_and_its_test(worl
     assert told["status"] == "succeeded"
     assert told["end_reason"]
     assert told["counts"]["succeeded"] == told["counts"]["total"] == 3
-    expected = queries.best(sweep)
+    expected = winners.best(sweep)
     assert expected is not None and expected.intervals[0] is not None and expected.test is not None
     best = told["best"]
     assert (best["trial"], best["params"]) == (expected.trial, expected.params)
@@ -89,7 +89,7 @@ def test_the_best_trial_comes_with_its_interval_over_the_seeds_and_its_test(worl
 def test_a_list_names_the_same_best_trials_as_the_sweeps_themselves(goal: str, world: World) -> None:
     sweeps = [finished(world, trials=3, objective={"metric": "eval/loss", "goal": goal}, seeds=2) for _ in range(2)]
     fresh = scene.create(project=world.project, user=world.owner)
-    assert tables.best_of([*sweeps, fresh]) == {sweep.pk: queries.best(sweep) for sweep in [*sweeps, fresh]}
+    assert winners.best_of([*sweeps, fresh]) == {sweep.pk: winners.best(sweep) for sweep in [*sweeps, fresh]}
     client = world.client("viewer")
     listed = {item["id"]: item for item in client.get("/api/v1/sweeps").json()["items"]}
     for sweep in sweeps:

@@ -19,7 +19,7 @@ from webapp.pages.sweeps import table as tables
 from webapp.pages.sweeps.segments import segments_of
 from webapp.pages.sweeps.trials import front, ranks_of
 from webapp.runs.models import Run
-from webapp.sweeps import actions, queries
+from webapp.sweeps import actions, queries, winners
 from webapp.sweeps.models import Sweep, Trial
 from webapp.sweeps.states import SweepStatus, TrialStatus
 
@@ -149,7 +149,7 @@ def test_an_unknown_chart_and_an_unknown_option_are_refused(team: Team, client: 
 
 def test_the_head_tells_the_best_with_its_interval_and_what_was_spent(team: Team, client: Client, done: Sweep) -> None:
     page = get(client, "sweep-head", team, done).content.decode()
-    best = queries.best(done)
+    best = winners.best(done)
     assert best is not None and best.intervals[0] is not None
     low, high = best.intervals[0].low, best.intervals[0].high
     assert f"<dd>{best.values[0]:.4g}" in page
@@ -240,9 +240,10 @@ def test_stopped_and_failed_trials_say_why(team: Team, client: Client) -> None:
     assert "A &lt;b&gt;loud&lt;/b&gt; error." in page
 
 
-def test_ranks_are_those_of_the_standings(done: Sweep) -> None:
-    expected = {one.trial.pk: one.rank for one in queries.standings(done) if one.rank}
-    assert ranks_of(done, queries.definition(done)) == expected
+def test_ranks_go_by_the_mean_of_what_succeeded(done: Sweep) -> None:
+    succeeded = Trial.objects.filter(sweep=done, status="succeeded")
+    ordered = sorted(succeeded, key=lambda trial: (trial.values[0], trial.number))
+    assert ranks_of(done, queries.definition(done)) == {trial.pk: rank for rank, trial in enumerate(ordered, 1)}
 
 
 def test_the_front_is_what_nobody_dominates() -> None:

@@ -10,7 +10,7 @@ from tests.runs import scene as runs
 from tests.sweeps import scene
 from webapp.runs import actions as run_actions
 from webapp.runs.models import Run
-from webapp.sweeps import actions, queries
+from webapp.sweeps import actions, winners
 from webapp.sweeps.models import Replicate, Sweep, Trial
 
 pytestmark = pytest.mark.django_db
@@ -39,17 +39,15 @@ def test_it_ends_when_all_trials_are_over_and_knows_the_best() -> None:
     sweep = scene.finish(scene.create(trials=6, concurrency=3), log_distance)
     assert (sweep.status, sweep.end_reason) == ("succeeded", "All 6 trials are over.")
     values = [trial.values[0] for trial in scene.trials(sweep)]
-    best = queries.best(sweep)
+    best = winners.best(sweep)
     assert best.values == [min(values)]
-    assert [one.trial.values[0] for one in queries.standings(sweep)] == sorted(values)
-    assert [one.rank for one in queries.standings(sweep)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_goal_to_maximize_turns_the_ranking_round_and_nothing_else() -> None:
     sweep = scene.create(trials=4, objective={"metric": "eval/loss", "goal": "maximize"})
     scene.finish(sweep, log_distance)
     values = [trial.values[0] for trial in scene.trials(sweep)]
-    assert queries.best(sweep).values == [max(values)]
+    assert winners.best(sweep).values == [max(values)]
 
 
 def test_a_point_is_run_with_every_seed_and_judged_by_the_mean() -> None:
@@ -64,9 +62,8 @@ def test_a_point_is_run_with_every_seed_and_judged_by_the_mean() -> None:
     assert sorted(seen) == [0, 1, 2]
     [trial] = scene.trials(sweep)
     assert trial.values == [3.0]
-    [standing] = queries.standings(sweep)
-    assert standing.values == [[1.0, 2.0, 6.0]]
-    assert standing.intervals[0].n == 3
+    [told] = winners.best(sweep).intervals
+    assert (told.mean, told.n) == (3.0, 3)
 
 
 @pytest.mark.parametrize("outcome", ["failed", "out_of_memory", "diverged"])
@@ -95,7 +92,7 @@ def test_a_value_that_is_not_finite_is_no_value() -> None:
     scene.train(scene.waiting(sweep)[0], float("nan"))
     scene.advanced(sweep)
     assert scene.trials(sweep)[0].status == "failed"
-    assert queries.best(sweep) is None
+    assert winners.best(sweep) is None
 
 
 def test_five_failures_in_a_row_pause_it_with_a_notice() -> None:
@@ -159,7 +156,7 @@ def test_a_stopped_trial_is_never_the_best() -> None:
     scene.end(second)
     scene.advanced(sweep)
     assert [trial.status for trial in scene.trials(sweep)] == ["stopped", "succeeded"]
-    assert queries.best(sweep).trial == 2
+    assert winners.best(sweep).trial == 2
 
 
 def test_the_winner_is_reported_on_seeds_and_data_that_did_not_choose_it() -> None:
@@ -175,7 +172,7 @@ def test_the_winner_is_reported_on_seeds_and_data_that_did_not_choose_it() -> No
     assert sweep.status == "succeeded"
     assert {one[1:] for one in told if one[0] == "tune"} == {(0, False, 0.1), (1, False, 0.1)}
     assert {one[1:] for one in told if one[0] == "test"} == {(seed, True, 0.1) for seed in (10000, 10001, 10002)}
-    best = queries.best(sweep)
+    best = winners.best(sweep)
     assert best.test[0].n == 3
     assert best.test[0].mean == pytest.approx(best.values[0] - 0.0005 + 10.001)
     assert set(Replicate.objects.filter(role="test").values_list("trial__number", flat=True)) == {best.trial}
@@ -242,21 +239,6 @@ def test_two_workers_that_advance_at_once_queue_no_run_twice() -> None:
     assert answers == [None] * 4
     assert [trial.number for trial in scene.trials(sweep)] == list(range(1, 9))
     assert Run.objects.count() == 8
-
-
-def test_several_objectives_rank_by_fronts() -> None:
-    objective = [{"metric": "eval/loss"}, {"metric": "eval/accuracy", "goal": "maximize"}]
-    grid = {"sampler": {"name": "grid"}, "space": {"batch_size": {"choices": [4, 8, 16]}}}
-    sweep = scene.advanced(scene.create(trials=3, concurrency=3, objective=objective, search=grid))
-    quality = {4: (1.0, 0.5), 8: (2.0, 0.9), 16: (2.5, 0.8)}  # 16 is dominated by 8
-    for run in scene.waiting(sweep):
-        attempt = scene.begin(run)
-        loss, accuracy = quality[run.spec["batch_size"]]
-        scene.log(attempt, "eval/loss", {100: loss})
-        scene.log(attempt, "eval/accuracy", {100: accuracy})
-        scene.end(attempt)
-    scene.advanced(sweep)
-    assert {one.trial.params["batch_size"]: one.rank for one in queries.standings(sweep)} == {4: 1, 8: 1, 16: 2}
 
 
 def test_a_population_goes_on_from_its_checkpoints(tmp_path) -> None:

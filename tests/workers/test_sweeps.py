@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.runs import scene as runs
 from tests.workers.scene import spec, training_process, wait_for
 from webapp.runs.models import Attempt
-from webapp.sweeps import actions, queries
+from webapp.sweeps import actions, winners
 from webapp.sweeps.models import Replicate, Sweep, Trial
 from webapp.sweeps.states import CLOSED
 
@@ -41,7 +41,7 @@ def test_a_sweep_runs_to_its_end_on_a_worker_and_stops_the_worse_ones(start_work
     assert len(statuses) == 6
     assert set(statuses) <= {"succeeded", "stopped"}
     finished = Trial.objects.filter(sweep=sweep, status="succeeded")
-    assert queries.best(sweep).values == [min(trial.values[0] for trial in finished)]
+    assert winners.best(sweep).values == [min(trial.values[0] for trial in finished)]
     worker.stop()
 
 
@@ -61,4 +61,4 @@ def test_a_worker_that_is_killed_in_the_middle_costs_no_trial_and_no_seed(start_
         [("test", 10000), ("test", 10001), *[("tune", seed) for seed in (0, 1)] * 3]
     )
     assert Attempt.objects.filter(run__replicate__trial__sweep=sweep, status="lost").exists()
-    assert queries.best(sweep).test[0].n == 2
+    assert winners.best(sweep).test[0].n == 2

@@ -16,13 +16,13 @@ from webapp.api.schemas.sweeps import (
     SweepOutput,
     SweepSummary,
 )
-from webapp.sweeps import queries, tables
+from webapp.sweeps import queries, winners
 from webapp.sweeps.budget import Spent, forecast, spent_of
 from webapp.sweeps.models import Sweep
-from webapp.sweeps.queries import Best
 from webapp.sweeps.registry import Entry
 from webapp.sweeps.states import SweepStatus
 from webapp.sweeps.statistics import Interval
+from webapp.sweeps.winners import Best
 
 
 def sweep_output(request: HttpRequest, sweep: Sweep) -> SweepOutput:
@@ -44,7 +44,7 @@ def sweep_output(request: HttpRequest, sweep: Sweep) -> SweepOutput:
 
 
 def sweep_summaries(request: HttpRequest, sweeps: Sequence[Sweep]) -> list[SweepSummary]:
-    counts, best, spent = queries.counts_of([sweep.pk for sweep in sweeps]), tables.best_of(sweeps), spent_of(sweeps)
+    counts, best, spent = queries.counts_of([sweep.pk for sweep in sweeps]), winners.best_of(sweeps), spent_of(sweeps)
     return [_summary(request, sweep, counts[sweep.pk], best[sweep.pk], spent[sweep.pk]) for sweep in sweeps]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from django.db.models import Count, QuerySet
@@ -15,33 +15,12 @@ from webapp.metrics.queries import raw_of, summaries
 from webapp.metrics.summary import Summary
 from webapp.runs.models import Run
 from webapp.sweeps.curves import Curve
-from webapp.sweeps.definition import Definition, Objective, sign, signs
+from webapp.sweeps.definition import Definition, Objective, sign
 from webapp.sweeps.models import Replicate, Sweep, Trial
 from webapp.sweeps.specs import test_metric
 from webapp.sweeps.states import CLOSED, Role, TrialStatus
-from webapp.sweeps.statistics import Interval, interval
 
 COUNTED = {"parameters/trainable": "trainable", "parameters/total": "total"}
-
-
-class Standing(NamedTuple):
-    """A trial among the others. `values[k]` are objective k's values over the tuning seeds; `rank` from 1, None without
-    a full set of values. With several objectives the rank is that of its front: 1 is dominated by nobody."""
-
-    trial: Trial
-    values: list[list[float]]
-    intervals: list[Interval | None]
-    rank: int | None
-
-
-class Best(NamedTuple):
-    """The winner: chosen by `values` (tuning seeds, evaluation split), reported by `test` (test seeds, test split)."""
-
-    trial: int
-    params: dict[str, Any]
-    values: list[float]
-    intervals: list[Interval | None]
-    test: list[Interval | None] | None
 
 
 def visible(user: User) -> QuerySet[Sweep]:
@@ -78,34 +57,6 @@ def samples(sweep: Sweep, role: Role = Role.TUNE) -> dict[int, list[list[float]]
         for column, value in zip(columns, values, strict=True):
             column.append(float(value))
     return found
-
-
-def standings(sweep: Sweep) -> list[Standing]:
-    """Every trial, best first; those without a full value follow by number."""
-    checked, sampled = definition(sweep), samples(sweep)
-    trials = list(Trial.objects.filter(sweep=sweep).order_by("number"))
-    ranks = _ranks(trials, signs(checked.objective))
-    found = [_standing(trial, sampled.get(trial.pk), ranks.get(trial.pk), checked) for trial in trials]
-    first = sign(checked.objective[0])
-    return sorted(found, key=lambda one: (one.rank is None, one.rank or 0, _sorted_by(one, first), one.trial.number))
-
-
-def best(sweep: Sweep) -> Best | None:
-    """The trial with the best mean (with several objectives: the best first value of the front); None without one."""
-    checked = definition(sweep)
-    finished = [trial for trial in Trial.objects.filter(sweep=sweep, status=TrialStatus.SUCCEEDED) if _is_ranked(trial)]
-    if not finished:
-        return None
-    winner = min(finished, key=lambda trial: (sign(checked.objective[0]) * _values(trial)[0], trial.number))
-    told = Replicate.objects.filter(trial=winner, values__isnull=False).order_by("role", "seed")
-    by_role: dict[str, list[list[float]]] = defaultdict(list)
-    for role, values in told.values_list("role", "values"):
-        by_role[role].append(list(values or []))
-    confidence = checked.seeds.confidence
-    intervals = [_interval(list(column), confidence) for column in zip(*by_role[Role.TUNE], strict=True)]
-    test = [_interval(list(column), confidence) for column in zip(*by_role[Role.TEST], strict=True)] or None
-    unknown: list[Interval | None] = [None] * len(checked.objective)
-    return Best(winner.number, winner.params, _values(winner), intervals or unknown, test)
 
 
 def curves(sweep: Sweep) -> list[Curve]:
@@ -185,47 +136,3 @@ def _value(summary: Summary | None, objective: Objective) -> float | None:
     return {"last": summary.last, "min": summary.minimum, "max": summary.maximum, "mean": summary.mean}[
         objective.statistic
     ]
-
-
-def _standing(trial: Trial, values: list[list[float]] | None, rank: int | None, checked: Definition) -> Standing:
-    columns = values or [[] for _ in checked.objective]
-    return Standing(trial, columns, [_interval(column, checked.seeds.confidence) for column in columns], rank)
-
-
-def _interval(values: list[float], confidence: float) -> Interval | None:
-    return interval(values, confidence) if values else None
-
-
-def _is_ranked(trial: Trial) -> bool:
-    return trial.status == TrialStatus.SUCCEEDED and bool(trial.values) and all(np.isfinite(_values(trial)))
-
-
-def _values(trial: Trial) -> list[float]:
-    return [float(value) for value in trial.values or []]
-
-
-def _ranks(trials: Sequence[Trial], turned: Sequence[float]) -> dict[int, int]:
-    ranked = [trial for trial in trials if _is_ranked(trial)]
-    if not ranked:
-        return {}
-    values = np.array([_values(trial) for trial in ranked]) * np.array(turned)
-    fronts = _fronts(values) if values.shape[1] > 1 else np.argsort(np.argsort(values[:, 0], kind="stable")) + 1
-    return {trial.pk: int(rank) for trial, rank in zip(ranked, fronts, strict=True)}
-
-
-def _fronts(values: Any) -> Any:
-    """(n,) from 1: the points that nobody dominates, then those that only they dominate, ...
-
-    `values`: (n, objectives), less is better.
-    """
-    ranks, rank = np.zeros(len(values), int), 1
-    while (left := np.flatnonzero(ranks == 0)).size:
-        some = values[left]
-        is_dominated = [bool(((some <= point).all(axis=1) & (some < point).any(axis=1)).any()) for point in some]
-        ranks[left[~np.array(is_dominated)]] = rank
-        rank += 1
-    return ranks
-
-
-def _sorted_by(standing: Standing, turned: float) -> float:
-    return turned * _values(standing.trial)[0] if standing.rank is not None else 0.0

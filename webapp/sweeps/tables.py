@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-from django.db.models import F, FloatField, Func, Model, Q, QuerySet, TextField, Value
+from django.db.models import F, Func, Model, Q, QuerySet, TextField, Value
 from django.db.models.expressions import BaseExpression
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast
 
 from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project, User
 from webapp.runs import tables as runs
-from webapp.sweeps import queries
-from webapp.sweeps.definition import Definition, sign
-from webapp.sweeps.models import Replicate, Sweep, Trial
-from webapp.sweeps.queries import Best
-from webapp.sweeps.states import LIVE, OVER, Role, SweepStatus, TrialStatus
-from webapp.sweeps.statistics import Interval, interval
+from webapp.sweeps import queries, winners
+from webapp.sweeps.models import Sweep
+from webapp.sweeps.states import LIVE, OVER, SweepStatus
 
 M = TypeVar("M", bound=Model)
 GROUPS = {"live": LIVE, "over": OVER}
@@ -68,40 +62,7 @@ def trial_sort(sort: str) -> BaseExpression | F:
     if name not in TRIAL_SORTS:
         known = ", ".join(TRIAL_SORTS)
         raise Invalid.field("sort", f"sort must be one of {known}, with - for descending, not {sort!r}.")
-    return FIRST_VALUE if name == "value" else F(name)
-
-
-FIRST_VALUE = Cast(KeyTextTransform(0, "values"), FloatField())
-
-
-def best_of(sweeps: Iterable[Sweep]) -> dict[int, Best | None]:
-    """What queries.best says of each, for all of them in four queries."""
-    wanted = {sweep.pk: queries.definition(sweep) for sweep in sweeps}
-    winners = [*_winners(wanted, 1.0), *_winners(wanted, -1.0)]
-    told: dict[tuple[int, str], list[list[float]]] = defaultdict(list)
-    seeds = Replicate.objects.filter(trial__in=winners, values__isnull=False).order_by("role", "seed")
-    for trial_id, role, values in seeds.values_list("trial_id", "role", "values"):
-        told[trial_id, role].append(list(values or ()))
-    found: dict[int, Best | None] = dict.fromkeys(wanted)
-    for trial in winners:
-        checked = wanted[trial.sweep_id]
-        tune, test = (_intervals(told[trial.pk, role], checked) for role in (Role.TUNE, Role.TEST))
-        unknown: list[Interval | None] = [None] * len(checked.objective)
-        found[trial.sweep_id] = Best(
-            trial.number, trial.params, list(trial.values or ()), tune or unknown, test or None
-        )
-    return found
-
-
-def _winners(wanted: dict[int, Definition], turned: float) -> list[Trial]:
-    """The best trial of each sweep whose first objective has this sign."""
-    sweeps = [pk for pk, checked in wanted.items() if sign(checked.objective[0]) == turned]
-    finished = Trial.objects.filter(sweep__in=sweeps, status=TrialStatus.SUCCEEDED, values__isnull=False)
-    return list(finished.order_by("sweep", FIRST_VALUE * turned, "number").distinct("sweep"))
-
-
-def _intervals(seeds: list[list[float]], checked: Definition) -> list[Interval | None]:
-    return [interval(column, checked.seeds.confidence) for column in zip(*seeds, strict=True)]
+    return winners.FIRST_VALUE if name == "value" else F(name)
 
 
 def _statuses(text: str) -> set[str]:

@@ -9,14 +9,14 @@ from django.utils import timezone
 
 from webapp.pages.runs.facts import NOTHING, Fact
 from webapp.pages.templatetags import hone as text
-from webapp.sweeps import budget, tables
+from webapp.sweeps import budget, winners
 from webapp.sweeps.budget import Forecast, Spent
 from webapp.sweeps.definition import Budget, Definition, Objective, sign
 from webapp.sweeps.models import Sweep, Trial
-from webapp.sweeps.queries import Best
 from webapp.sweeps.specs import test_metric
 from webapp.sweeps.states import BAD, LIVE, OPEN, TrialStatus
 from webapp.sweeps.statistics import Interval
+from webapp.sweeps.winners import Best
 
 Counts = Mapping[str, int]
 
@@ -31,7 +31,7 @@ class Standing(NamedTuple):
 
 
 def standing(sweep: Sweep, checked: Definition, counts: Counts) -> Standing:
-    best, spent, forecast = tables.best_of([sweep])[sweep.pk], budget.spent(sweep), budget.forecast(sweep)
+    best, spent, forecast = winners.best(sweep), budget.spent(sweep), budget.forecast(sweep)
     facts = [
         *(_quality(sweep, checked, best, place) for place in range(len(checked.objective))),
         *(_tested(checked, best, place) for place in range(len(checked.objective)) if best and best.test),
@@ -70,7 +70,7 @@ def _against_median(sweep: Sweep, objective: Objective, value: float) -> str:
     count = done.count()
     if count < 3:
         return ""
-    median = done.order_by(tables.FIRST_VALUE).values_list(tables.FIRST_VALUE, flat=True)[count // 2]
+    median = done.order_by(winners.FIRST_VALUE).values_list(winners.FIRST_VALUE, flat=True)[count // 2]
     if not median:
         return ""
     share = sign(objective) * (median - value) / abs(median)

@@ -8,7 +8,7 @@ from django.db.models import Count
 
 from webapp.pages.runs.notes import Note
 from webapp.runs.models import Run
-from webapp.sweeps import budget, statistics, tables
+from webapp.sweeps import budget, statistics, winners
 from webapp.sweeps.budget import Spent
 from webapp.sweeps.definition import Definition, sign
 from webapp.sweeps.models import Replicate, Sweep, SweepEvent, Trial
@@ -68,7 +68,7 @@ def _doubt(sweep: Sweep, checked: Definition) -> list[Note]:
     """Whether the first two can be told apart, and how many more seeds that would take."""
     if len(checked.objective) > 1:
         return []
-    by = (tables.FIRST_VALUE * sign(checked.objective[0])).asc(nulls_last=True)
+    by = (winners.FIRST_VALUE * sign(checked.objective[0])).asc(nulls_last=True)
     done = Trial.objects.filter(sweep=sweep, status=TrialStatus.SUCCEEDED, values__isnull=False)
     first = list(done.order_by(by, "number")[:2])
     if len(first) < 2:

@@ -12,10 +12,11 @@ from django.http import QueryDict
 
 from webapp.accounts.models import Project, User
 from webapp.pages.sweeps.segments import Segment, segments_of
-from webapp.sweeps import budget, tables
+from webapp.sweeps import budget, tables, winners
 from webapp.sweeps.models import Sweep
-from webapp.sweeps.queries import Best, counts_of
+from webapp.sweeps.queries import counts_of
 from webapp.sweeps.states import LIVE, OPEN, SweepStatus
+from webapp.sweeps.winners import Best
 
 PAGE_ROWS = 50
 TEXTS = ("q", "status", "tag")
@@ -123,7 +124,7 @@ def _page(sweeps: QuerySet[Sweep], query: Query) -> tuple[list[Sweep], bool]:
 
 def _rows(sweeps: Sequence[Sweep]) -> list[Row]:
     counts = counts_of([sweep.pk for sweep in sweeps])
-    bests, spent = tables.best_of(sweeps), budget.spent_of(sweeps)
+    bests, spent = winners.best_of(sweeps), budget.spent_of(sweeps)
     return [_row(sweep, counts[sweep.pk], bests.get(sweep.pk), spent[sweep.pk].gpu_hours) for sweep in sweeps]
 
 

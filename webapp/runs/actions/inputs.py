@@ -25,7 +25,7 @@ def resolve(
     """
     kind, _, number = reference.partition(":")
     loc: Loc = ["spec", *(_place(spec, kind, int(number)) or [reference])]
-    readable = projects_of(user) if user else Project.objects.filter(pk=project.pk if project else None)
+    readable = projects_of(user) if user else Project.objects.filter(pk__in=[project.pk] if project else [])
     if kind == "run":
         return Input(name=reference, source=_run(errors, loc, int(number), readable))
     return Input(name=reference, upload=_upload(errors, loc, int(number), readable))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from webapp.accounts.errors import Invalid
 from webapp.runs.states import FINAL
-from webapp.sweeps import queries
+from webapp.sweeps import winners
 from webapp.sweeps.actions.filling import Room, queue_run
 from webapp.sweeps.actions.settling import measure
 from webapp.sweeps.actions.transitions import tell
@@ -15,7 +15,7 @@ from webapp.sweeps.states import Role
 
 
 def winner(sweep: Sweep) -> Trial | None:
-    found = queries.best(sweep)
+    found = winners.best(sweep)
     return Trial.objects.filter(sweep=sweep, number=found.trial).first() if found else None
 
 
