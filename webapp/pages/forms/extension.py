@@ -46,7 +46,7 @@ class ExtendForm(forms.Form):
 
 
 class PointForm(forms.Form):
-    """One field for each dimension of the space; an empty one is left out of the point."""
+    """One field for each dimension of the space; an empty one, where it may be, is left out of the point."""
 
     def __init__(self, data: QueryDict | None, definition: Definition) -> None:
         super().__init__(data)
@@ -62,7 +62,7 @@ def _field(path: str, dimension: Dimension) -> forms.Field:
     if isinstance(dimension, Choices):
         offered = [(text_of(value), text_of(value)) for value in dimension.choices]
         blank = [("", "not at this point")] if when else []
-        return forms.ChoiceField(label=path, required=False, choices=[*blank, *offered], help_text=only)
+        return forms.ChoiceField(label=path, required=not when, choices=[*blank, *offered], help_text=only)
     bounds = f"{written(dimension.low)} to {written(dimension.high)}"
     widget = forms.TextInput({"inputmode": "decimal", "class": "data", "autocomplete": "off"})
-    return forms.CharField(label=path, required=False, help_text=f"{bounds}. {only}".strip(), widget=widget)
+    return forms.CharField(label=path, required=not when, help_text=f"{bounds}. {only}".strip(), widget=widget)

@@ -16,8 +16,12 @@ from django.views.decorators.http import require_safe
 
 from webapp.http import PageRequest
 from webapp.pages.queries import Capacity
+from webapp.pages.sweeps.segments import segments_of
 from webapp.pages.templatetags import hone
 from webapp.runs.states import Status
+from webapp.sweeps.states import TrialStatus
+
+TRIALS = dict.fromkeys(TrialStatus.values, 0) | {"succeeded": 7, "stopped": 4, "failed": 1, "running": 2, "total": 14}
 
 COLOURS = {
     "Grounds": ["ground", "surface", "sunken", "rule", "edge"],
@@ -49,6 +53,7 @@ def styleguide(request: PageRequest) -> HttpResponse:
         "colours": COLOURS,
         "icons": ICONS,
         "statuses": Status.values,
+        "segments": segments_of(TRIALS, 20),
         "form": SampleForm(),
         "bad_form": SampleForm({"bad-name": "", "bad-steps": "-3", "bad-schedule": "cosine"}, prefix="bad"),
         "facts": _facts(),
