@@ -30,6 +30,12 @@ def test_a_new_sweep_runs_and_remembers_what_it_was_asked_with_defaults_filled_i
     assert [event.by for event in sweep.events.all()] == [runs.person()]
 
 
+def test_knobs_stay_in_the_order_in_which_they_were_given() -> None:
+    space = {"optimizer.weight_decay": {"low": 0.0, "high": 0.1}, "batch_size": {"choices": [8]}, **scene.SPACE}
+    sweep = scene.create(search={"sampler": "random", "space": space})
+    assert list(Sweep.objects.get(pk=sweep.pk).definition["search"]["space"]) == list(space)
+
+
 def test_a_sweep_without_a_name_is_called_after_its_job() -> None:
     assert scene.create(name="").name == "pretrain full sweep"
 

@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from webapp.accounts.models import Project, User
 from webapp.runs.models import Queue, Run
+from webapp.sweeps.ordered import OrderedJSONField
 from webapp.sweeps.states import LIVE, Role, SweepStatus, TrialStatus
 
 
@@ -20,7 +21,7 @@ class Sweep(models.Model):
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="sweeps")
     name = models.CharField(max_length=200)
-    definition = models.JSONField()
+    definition = OrderedJSONField()
     revision = models.IntegerField(default=1)
     status = models.CharField(max_length=12, choices=SweepStatus.choices, default=SweepStatus.RUNNING)
     end_reason = models.TextField(default="", blank=True)  # one sentence, once it is over
@@ -127,7 +128,7 @@ class Schedule(models.Model):
     interval_s = models.IntegerField(null=True)
     at = models.DateTimeField(null=True)
     timezone = models.CharField(max_length=64, default="UTC")
-    action = models.JSONField()  # {"run": {...}} or {"sweep": {...}}: the body of POST /runs or /sweeps, less project
+    action = OrderedJSONField()  # {"run": {...}} or {"sweep": {...}}: the body of POST /runs or /sweeps, less project
     missed = models.CharField(max_length=4, choices=Missed.choices, default=Missed.SKIP)
     overlap = models.BooleanField(default=False)  # may begin while what it began before is not over
     enabled = models.BooleanField(default=True)

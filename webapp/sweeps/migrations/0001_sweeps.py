@@ -6,6 +6,8 @@ import django.db.models.functions.datetime
 from django.conf import settings
 from django.db import migrations, models
 
+from webapp.sweeps.ordered import OrderedJSONField
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -27,7 +29,7 @@ class Migration(migrations.Migration):
                 ("interval_s", models.IntegerField(null=True)),
                 ("at", models.DateTimeField(null=True)),
                 ("timezone", models.CharField(default="UTC", max_length=64)),
-                ("action", models.JSONField()),
+                ("action", OrderedJSONField()),
                 (
                     "missed",
                     models.CharField(choices=[("skip", "Skip"), ("once", "Once")], default="skip", max_length=4),
@@ -71,7 +73,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=200)),
-                ("definition", models.JSONField()),
+                ("definition", OrderedJSONField()),
                 ("revision", models.IntegerField(default=1)),
                 (
                     "status",
