@@ -63,7 +63,8 @@ def print_table(options: argparse.Namespace, attempts: list[tuple[datetime, date
     busy = sum(min((end - start).total_seconds(), wall) for start, _, end in attempts) / (SLOTS * wall)
     training = sum((end - phase).total_seconds() for _, phase, end in attempts) / (SLOTS * wall)
     each = sorted((end - start).total_seconds() for start, _, end in attempts)[len(attempts) // 2]
-    print(f"| {options.trials} trials, {options.sampler}, {SLOTS} slots, concurrency {options.concurrency} | |\n|---|---|")
+    title = f"{options.trials} trials, {options.sampler}, {SLOTS} slots, concurrency {options.concurrency}"
+    print(f"| {title} | |\n|---|---|")
     print(f"| wall time | {wall:.0f} s |\n| one trial, median | {each:.2f} s |")
     print(f"| slots busy | {100 * busy:.1f} % |\n| slots training | {100 * training:.1f} % |")
     print(f"| trials per second | {len(attempts) / wall:.2f} |")
