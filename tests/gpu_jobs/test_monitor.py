@@ -84,15 +84,6 @@ def test_children_count_from_when_they_appear_until_they_end() -> None:
     assert tree.sample()["system/memory_bytes"] < with_child["system/memory_bytes"] - 90_000_000
 
 
-def test_a_sample_costs_less_than_a_thousandth_of_its_interval() -> None:
-    tree = ProcessTree()
-    mine = psutil.Process()
-    before = sum(mine.cpu_times()[:2])
-    for _ in range(100):
-        tree.sample()
-    assert (sum(mine.cpu_times()[:2]) - before) / 100 < 0.005  # seconds, at one sample in five
-
-
 def test_without_a_driver_there_are_no_gpus() -> None:
     if Path("/proc/driver/nvidia").exists():
         pytest.skip("this machine has a driver")

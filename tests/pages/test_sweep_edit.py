@@ -85,7 +85,7 @@ def test_an_untouched_form_changes_nothing(team: Team, sweep: Sweep) -> None:
 
 
 def test_only_what_was_changed_is_told(team: Team, sweep: Sweep) -> None:
-    post(team, sweep, **{"space-0-choices": "4, 64", "sweep.concurrency": "7"})
+    post(team, sweep, **{"space-1-choices": "4, 64", "sweep.concurrency": "7"})
     assert sweep.definition["search"]["space"]["batch_size"]["choices"] == [4, 64]
     assert sweep.definition["concurrency"] == 7
     told = SweepEvent.objects.filter(sweep=sweep, message__startswith="Changed").values_list("message", flat=True)
@@ -104,11 +104,11 @@ def test_a_stopper_is_taken_off_and_a_limit_lifted(team: Team, sweep: Sweep) -> 
 
 
 def test_a_wrong_value_comes_back_with_everything(team: Team, sweep: Sweep) -> None:
-    answer = post(team, sweep, **{"space-1-low": "9", "name": "kept", "constraints": "optimizer.lr <"})
+    answer = post(team, sweep, **{"space-0-low": "9", "name": "kept", "constraints": "optimizer.lr <"})
     page = answer.content.decode()
     assert answer.status_code == 422
     kept = Filled(page, "edit-sweep").values
-    assert (kept["space-1-low"], kept["name"], kept["constraints"]) == ("9", "kept", "optimizer.lr <")
+    assert (kept["space-0-low"], kept["name"], kept["constraints"]) == ("9", "kept", "optimizer.lr <")
     assert (sweep.name, sweep.revision) == ("first", 1)
     check("again", answer)
 
