@@ -109,7 +109,7 @@ def test_the_whole_front_is_recalled_of_several_objectives() -> None:
 
 
 def test_of_thousands_of_trials_a_sample_still_shows_where_the_bowl_is() -> None:
-    """TPE is told 400 of them; its points lie far below the middle of what chance gives."""
+    """TPE is told 200 of them; its points lie far below the middle of what chance gives."""
     asked = search("tpe", FLAT)
     draws = space.drawn(asked.space, frozenset(), 5)
     points = [next(draws) for _ in range(3000)]

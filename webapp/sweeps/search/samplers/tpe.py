@@ -3,8 +3,8 @@
 A tree-structured Parzen estimator models the densities l(x) of good and g(x) of bad points and proposes where l/g is
 largest (Bergstra et al. 2011, section 4). Jointly over all knobs that count together, each branch of a conditional
 space on its own; trials that are running are taken for bad ones, so that no two are close. Through Optuna's
-TPESampler. It calls at most 25 trials good and needs no more than the density of the others: beyond 400 it is told the
-best and an even sample of the rest, so that a question takes about as long at 5,000 trials as at 400.
+TPESampler. It calls at most 25 trials good and needs no more than the density of the others: beyond 200 it is told the
+best and an even sample of the rest, so that a question takes about as long at 5,000 trials as at 200.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from webapp.sweeps.search.problem import Problem
 
 PAPER = "https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization"
-REMEMBERS = 400
+REMEMBERS = 200
 KEEPS_BEST = 25
 TRIES = 20
 
