@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from gpu_jobs import memory, registry
+from gpu_jobs.anatomy import Anatomy, adapter_of
 from gpu_jobs.shapes import Config, Shapes, attention_width, count, layers, parameters, positions, size
 from gpu_jobs.sources import new_model
 from gpu_jobs.spec import BpeTokenizer, JobSpec, Training
@@ -55,7 +56,7 @@ def plan_for(spec: Training, config: Config | None, *, bf16: bool) -> Plan:
         return _unknown(spec)
     length = tokens_per_sample(spec, config)
     trained = trainable(spec, shapes, config)
-    total = count(shapes | trained)
+    total = count(shapes | trained | frozen(spec, shapes, config))
     per_step = spec.batch_size * flops_per_sample(spec, shapes, trained, config)
     return Plan(
         parameters={"total": total, "trainable": count(trained)},
@@ -94,10 +95,20 @@ def _vocab(spec: Training) -> int:
 
 def trainable(spec: Training, shapes: Shapes, config: Config) -> Shapes:
     """Name and shape of what the spec's method trains."""
-    method = registry.method_of(spec.method)
-    if method.family == "adapters":
-        return dict(method.module.sizes(spec.method, shapes, config["model_type"]))
-    return {name: shape for name, shape in shapes.items() if method.module.is_trainable(spec.method, name)}
+    seen = Anatomy(config, shapes, spec.resolved_task)
+    adapter = adapter_of(spec.method)
+    if adapter is not None:
+        return dict(registry.method_of(adapter).module.sizes(adapter, seen)) | seen.head()
+    return dict(registry.method_of(spec.method).module.sizes(spec.method, seen))
+
+
+def frozen(spec: Training, shapes: Shapes, config: Config) -> Shapes:
+    """Parameters that the spec's method adds and does not train."""
+    adapter = adapter_of(spec.method)
+    module = registry.method_of(adapter or spec.method).module
+    if not hasattr(module, "frozen"):
+        return {}
+    return dict(module.frozen(adapter or spec.method, Anatomy(config, shapes, spec.resolved_task)))
 
 
 def tokens_per_sample(spec: Training, config: Config) -> int:
@@ -108,11 +119,13 @@ def tokens_per_sample(spec: Training, config: Config) -> int:
 def flops_per_sample(spec: Training, shapes: Shapes, trained: Shapes, config: Config) -> int:
     """FLOPs of forward and backward for one sample, by the formula of this module."""
     length = tokens_per_sample(spec, config)
-    forward = _matrix_flops(shapes, length) + _matrix_flops(_added(shapes, trained), length)
+    matrices = _matrix_flops(shapes, length) + _matrix_flops(_added(shapes, trained), length)
     attention = attention_flops(config, length)
-    backward = forward + _matrix_flops(trained, length) + 2 * attention
-    again = forward + attention if spec.gradient_checkpointing else 0
-    return forward + attention + backward + again
+    forward, backward = matrices + attention, matrices + _matrix_flops(trained, length) + 2 * attention
+    own = getattr(registry.method_of(spec.method).module, "flops", None)
+    if own is not None:
+        return int(own(spec.method, forward, backward))
+    return forward + backward + (forward if spec.gradient_checkpointing else 0)
 
 
 def forward_flops(shapes: Shapes, config: Config, length: int) -> int:

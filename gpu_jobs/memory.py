@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gpu_jobs import registry
+from gpu_jobs.anatomy import Anatomy
 from gpu_jobs.shapes import Config, Shapes, count, heads, layers, size, width
 from gpu_jobs.spec import Training
 
@@ -63,6 +64,9 @@ def estimate(
         "optimizer": state * values // shards,
         "activations": activations(spec, config, length, bf16=bf16),
     }
+    own = getattr(registry.method_of(spec.method).module, "memory", None)
+    if own is not None:
+        parts |= own(spec.method, parts, Anatomy(config, shapes, spec.resolved_task), trained)
     return {**parts, "total": sum(parts.values())}
 
 

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     MethodKnobs: TypeAlias = registry.Knobs
     OptimizerKnobs: TypeAlias = registry.Knobs
     ScheduleKnobs: TypeAlias = registry.Knobs
+    ObjectiveKnobs: TypeAlias = registry.Knobs
 else:
     MethodKnobs = registry.union("strategies", "adapters")
     OptimizerKnobs = registry.union("optimizers")
     ScheduleKnobs = registry.union("schedules")
+    ObjectiveKnobs = registry.union("objectives")
 
 Task: TypeAlias = Literal["causal_lm", "sequence_classification", "image_classification"]
 
@@ -76,6 +78,18 @@ class Training(JobSpec):
     sequence_length: int = knob(
         256, "Tokens per sample; longer text is packed or cut.", "Data", ge=2, le=1_048_576, validate_default=True
     )
+    objective: ObjectiveKnobs = knob(
+        {"name": "cross_entropy"}, "What is minimised.", "Objective", advanced=True, validate_default=True
+    )
+    teacher: ModelSource | None = knob(
+        None, "A second model, for objectives that learn from one. Empty: none.", "Objective", advanced=True
+    )
+    retention_data: DataSource | None = knob(
+        None,
+        "A second data set on which the model is judged before and after, too: what it forgets. Unlearning keeps it.",
+        "Objective",
+        advanced=True,
+    )
     method: MethodKnobs = knob({"name": "full"}, "Which weights are trained.", "Method", validate_default=True)
     optimizer: OptimizerKnobs = knob({"name": "adamw"}, "The update rule.", "Optimization", validate_default=True)
     schedule: ScheduleKnobs = knob(
@@ -105,6 +119,7 @@ class Training(JobSpec):
     eval_batches: int = knob(
         20, "Batches of the evaluation split that are used; 0: all.", "Evaluation", ge=0, le=1_000_000
     )
+    eval_before: bool = knob(False, "Judge the model before the first step, too.", "Evaluation", advanced=True)
     checkpoint_every: int = knob(
         500, "Steps between checkpoints; 0: only when stopped.", "Evaluation", ge=0, le=100_000_000
     )
@@ -167,6 +182,18 @@ class Training(JobSpec):
         if report_test and "data" in info.data and not info.data["data"].has_test:
             raise ValueError("report_test needs a test split: set data.test_fraction, to 0.1 for example")
         return report_test
+
+    @field_validator("objective")
+    @classmethod
+    def _objective_fits(cls, objective: registry.Knobs, info: ValidationInfo) -> registry.Knobs:
+        if "model" in info.data and "data" in info.data and "task" in info.data:
+            task = _task(info.data["task"], info.data["model"], info.data["data"])
+            tasks = registry.method_of(objective).module.TASKS
+            if task not in tasks:
+                raise ValueError(
+                    f"objective {objective.name!r} is for task {' or '.join(tasks)}, and this one is {task!r}"
+                )
+        return objective
 
     @field_validator("task")
     @classmethod

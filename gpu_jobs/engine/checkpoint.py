@@ -3,6 +3,7 @@
     checkpoints/step-N/
       model.safetensors       the trained weights and the persistent buffers
       optimizer.safetensors   the optimizer's tensors, as "<parameter>|<name>"
+      method.safetensors      what the method's hooks need to go on, where they need anything
       rng-<rank>.safetensors  torch's generators, of the CPU and of this rank's GPU
       state.json              step, tokens, seconds, data position, Python's and NumPy's generators, the spec
 
@@ -16,6 +17,7 @@ import json
 import os
 import random
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +28,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
 
-from gpu_jobs.engine.optim import trainable
 from gpu_jobs.errors import ModelError
 
 FORMAT = 1
 KEPT = 2
+Parameters = Mapping[str, nn.Parameter]
 SEPARATOR = "|"  # between a parameter's name and that of its state
 
 
@@ -49,9 +51,9 @@ def whole(tensor: Tensor) -> Tensor:
     return full.detach().cpu().contiguous()
 
 
-def model_tensors(model: nn.Module) -> dict[str, Tensor]:
+def model_tensors(model: nn.Module, trained: Parameters) -> dict[str, Tensor]:
     """What a checkpoint holds of a model: trained parameters and persistent buffers."""
-    return {**trainable(model), **persistent_buffers(model)}
+    return {**trained, **persistent_buffers(model)}
 
 
 def persistent_buffers(model: nn.Module) -> dict[str, Tensor]:
@@ -60,11 +62,11 @@ def persistent_buffers(model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in model.named_buffers() if name in known}
 
 
-def optimizer_tensors(model: nn.Module, optimizer: optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(optimized: Parameters, optimizer: optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's state of each parameter, every value as a tensor."""
     return {
         f"{name}{SEPARATOR}{key}": value if isinstance(value, Tensor) else torch.tensor(value)
-        for name, parameter in trainable(model).items()
+        for name, parameter in optimized.items()
         for key, value in optimizer.state.get(parameter, {}).items()
     }
 
@@ -145,9 +147,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path.parent.name}/{path.name} can't be read ({error}): resume from an older one") from error
 
 
-def load_model(folder: Path, model: nn.Module) -> None:
+def load_model(folder: Path, model: nn.Module, trained: Parameters) -> None:
     """Puts the saved weights into the model. Raises ModelError when they are another model's."""
-    saved, wanted = _read(folder / "model.safetensors"), model_tensors(model)
+    saved, wanted = _read(folder / "model.safetensors"), model_tensors(model, trained)
     if saved.keys() != wanted.keys():
         different = sorted(saved.keys() ^ wanted.keys())
         raise ModelError(f"{folder.name} is of another model or method (it differs in {different[0]}): start anew")
@@ -159,11 +161,16 @@ def load_model(folder: Path, model: nn.Module) -> None:
             value.copy_(_like(saved[name], value))
 
 
-def load_optimizer(folder: Path, model: nn.Module, optimizer: optim.Optimizer) -> None:
+def load_method(folder: Path) -> dict[str, Tensor]:
+    """The method's own state, {} where it has none."""
+    path = folder / "method.safetensors"
+    return _read(path) if path.exists() else {}
+
+
+def load_optimizer(folder: Path, named: Parameters, optimizer: optim.Optimizer) -> None:
     """Puts the saved state into the optimizer, through its own rules for types and devices."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     number_of = {id(parameter): number for number, parameter in enumerate(parameters)}
-    named = trainable(model)
     state: dict[int, dict[str, Tensor]] = {number: {} for number in range(len(parameters))}
     for name, value in _read(folder / "optimizer.safetensors").items():
         parameter, _, key = name.rpartition(SEPARATOR)

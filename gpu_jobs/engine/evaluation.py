@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gpu_jobs.engine import objective
 from gpu_jobs.engine.data import Split, order
@@ -14,29 +15,43 @@ from gpu_jobs.engine.job import Job
 from gpu_jobs.engine.sampler import Indices
 from gpu_jobs.errors import DataError
 
-Side = Literal["eval", "test"]
+Side = Literal["eval", "test", "retention"]
 
 
 def evaluate(job: Job, side: Side = "eval") -> dict[str, float]:
-    """eval/loss (nats), and eval/perplexity of a language model or eval/accuracy of a classifier; test/... of the test.
+    """eval/loss (nats), and eval/perplexity of a language model or eval/accuracy of a classifier, and what the
+    objective measures beside; test/... of the test split, retention/... of the second data set.
 
     The samples are the same for every step and every seed.
     """
-    sums = torch.zeros(3, dtype=torch.float64, device=job.device)
+    sums: dict[str, Tensor] = {}
     job.model.eval()
     split = split_of(job, side)
     for indices in chunks(job, side):
-        sums += _judge(job, split, indices)
+        for name, value in _judge(job, split, indices).items():
+            sums[name] = sums[name] + value if name in sums else value
     job.model.train()
     job.ranks.settle(job.model)
-    loss, correct, count = job.ranks.sum(sums).tolist()
-    if job.spec.resolved_task == "causal_lm":
-        return {f"{side}/loss": loss / count, f"{side}/perplexity": _exp(loss / count)}
-    return {f"{side}/loss": loss / count, f"{side}/accuracy": correct / count}
+    found = {name: float(job.ranks.sum(value)) for name, value in sums.items()}
+    return {f"{side}/{name}": value for name, value in _means(job.spec.resolved_task, found).items()}
+
+
+def _means(task: str, sums: dict[str, float]) -> dict[str, float]:
+    """From sums to loss, perplexity or accuracy, and means of what the objective has measured."""
+    loss, correct, count, samples = (sums.pop(name) for name in ("loss", "correct", "count", "samples"))
+    judged = {"loss": loss / count} if count else {}
+    if count and task in ("causal_lm", "masked_lm"):
+        judged["perplexity"] = _exp(loss / count)
+    elif count:
+        judged["accuracy"] = correct / count
+    return judged | {name: value / samples for name, value in sums.items()}
 
 
 def split_of(job: Job, side: Side) -> Split:
     """Raises DataError where there is no test split."""
+    if side == "retention":
+        assert job.retention is not None
+        return job.retention.eval
     split = job.data.test if side == "test" else job.data.eval
     if split is None:
         raise DataError("there is no test split to report on: set data.test_fraction, to 0.1 for example")
@@ -59,10 +74,14 @@ def chunks(job: Job, side: Side = "eval") -> list[Indices]:
     return [samples[start : start + size] for start in range(0, len(samples), size)]
 
 
-def _judge(job: Job, split: Split, indices: Indices) -> torch.Tensor:
-    """(3,) loss sum, correct and count over this rank's share; a rank without one works along and counts nothing."""
+def _judge(job: Job, split: Split, indices: Indices) -> dict[str, Tensor]:
+    """Sums over this rank's share; a rank without one works along and counts nothing."""
     share: Indices = np.array_split(indices, job.ranks.world)[job.ranks.rank]
-    batch = job.to_device(split.batch(share if len(share) else indices[:1]))
-    with job.autocast():
-        judged = objective.judge(job.model, batch)
-    return judged if len(share) else torch.zeros_like(judged)
+    prepared = job.objective.prepare(split.batch(share if len(share) else indices[:1]), training=False)
+    batch = job.to_device(prepared)
+    with torch.no_grad(), job.autocast():
+        loss, correct, count = objective.judge(job.model, batch)
+        more = job.objective.measure(job.model, batch)
+    samples = torch.tensor(float(len(share)), dtype=torch.float64, device=job.device)
+    judged = {"loss": loss, "correct": correct, "count": count, "samples": samples, **more}
+    return judged if len(share) else {name: torch.zeros_like(value) for name, value in judged.items()}

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from gpu_jobs.engine import adapters
 from gpu_jobs.engine.checkpoint import persistent_buffers, whole
 from gpu_jobs.engine.optim import is_adapter
 from gpu_jobs.sources import HubModel, new_model
@@ -49,12 +50,18 @@ def _use_cache(model: Any, spec: Training) -> None:
 
 
 def _save_adapter(spec: Training, model: Any, weights: dict[str, Tensor] | None, folder: Path) -> None:
-    """The adapter in PEFT's format; a base that has random weights, and so stands nowhere else, goes into `base/`."""
-    config = model.active_peft_config
-    config.base_model_name_or_path = spec.model.id if isinstance(spec.model, HubModel) else "base"
-    model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
+    """The adapter, in PEFT's format where PEFT holds it; a base of random weights, which is nowhere else, goes along."""
+    if adapters.is_peft(model):
+        config = model.active_peft_config
+        config.base_model_name_or_path = spec.model.id if isinstance(spec.model, HubModel) else "base"
+        model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
+    else:
+        added = None if weights is None else {name: weights[name] for name in adapters.added(model)}
+        adapters.save(
+            folder, model, spec.method.model_dump(mode="json"), task=spec.resolved_task, seed=spec.seed, tensors=added
+        )
     if new_model(spec.model):
-        base = model.unload()
+        base = adapters.unload(model)
         base.save_pretrained(folder / "base")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from gpu_jobs.anatomy import ADAPTER_FILES
 from gpu_jobs.context import Context
 from gpu_jobs.engine.paths import local
 from gpu_jobs.errors import ModelError
@@ -32,7 +33,7 @@ class Folder:
 
     @property
     def is_adapter(self) -> bool:
-        return (self.path / "adapter_config.json").is_file()
+        return any((self.path / name).is_file() for name in ADAPTER_FILES)
 
 
 def find(source: Source, context: Context) -> Folder:

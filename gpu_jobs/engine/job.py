@@ -13,6 +13,7 @@ from torch import Tensor, nn, optim
 
 from gpu_jobs import cost, shapes
 from gpu_jobs.context import Context
+from gpu_jobs.contracts import Hooks, Objective
 from gpu_jobs.engine import checkpoint, data, models, objective, precision, provenance
 from gpu_jobs.engine import device as devices
 from gpu_jobs.engine import optim as optimization
@@ -35,13 +36,17 @@ class Job:
     device: torch.device
     bf16: bool
     data: data.Data
+    retention: data.Data | None  # the second data set
     bare: Any
     model: nn.Module
-    loss_sum: Any  # objective.loss_sum, compiled when asked
+    hooks: Hooks  # the method's
+    objective: Objective
+    loss_sum: Any  # the objective's, compiled when asked
     optimizer: optim.Optimizer
     sampler: Sampler
     progress: Progress
     facts: dict[str, Any]
+    before: dict[str, float] = field(default_factory=dict)  # the quality before the first step, where it was asked for
     begun: float = field(default_factory=time.perf_counter)  # when this attempt began
 
     def seconds(self) -> float:
@@ -51,7 +56,7 @@ class Job:
     def batches(self, indices: Indices, parts: int) -> list[objective.Batch]:
         """This rank's share of these samples, in `parts`, still on the CPU."""
         shares = indices.reshape(parts, self.ranks.world, -1)[:, self.ranks.rank]
-        return [self.data.train.batch(share) for share in shares]
+        return [self.objective.prepare(self.data.train.batch(share), training=True) for share in shares]
 
     def to_device(self, batch: objective.Batch) -> objective.Batch:
         """The batch where the model is; on a GPU the copy runs beside the computation."""
@@ -70,8 +75,10 @@ class Job:
             checkpoint.begin(self.context.work_dir, self.progress.step)
         self.ranks.barrier()
         checkpoint.write_part(folder, f"rng-{self.ranks.rank}", checkpoint.rng_tensors(self.device))
-        self._write("model", checkpoint.model_tensors(self.bare), folder)
-        self._write("optimizer", checkpoint.optimizer_tensors(self.bare, self.optimizer), folder)
+        self._write("model", checkpoint.model_tensors(self.bare, self.hooks.trained()), folder)
+        self._write("optimizer", checkpoint.optimizer_tensors(self.hooks.optimized(), self.optimizer), folder)
+        if state := self.hooks.tensors():
+            self._write("method", state, folder)
         self.ranks.barrier()
         if self.ranks.is_main:
             checkpoint.write_state(folder, replace(self.progress, seconds=self.seconds()), self._saved_facts())
@@ -86,7 +93,8 @@ class Job:
 
     def _saved_facts(self) -> dict[str, Any]:
         position = self.sampler.position(self.progress.step)
-        return {"data": {"fingerprint": self.data.fingerprint, **position}, "spec": self.spec.model_dump()}
+        data = {"fingerprint": self.data.fingerprint, **position}
+        return {"data": data, "before": self.before, "spec": self.spec.model_dump()}
 
     def started(self) -> Started:
         """The first event."""
@@ -108,10 +116,11 @@ def prepare(spec: Training, context: Context, ranks: Ranks) -> Job:
         torch.set_num_threads(state["threads"])  # sums over other numbers of threads end in other bits
     bf16 = precision.is_bf16(spec, device)
     _check_memory(spec, device, bf16=bf16)
-    loaded = _load_data(spec, context, ranks)
+    loaded, retention = _load_data(spec, context, ranks)
     bare = _build(spec, context, loaded)
-    facts = _facts(spec, bare, loaded, bf16=bf16)
-    model, optimizer = _place(spec, bare, ranks, device, bf16=bf16)
+    hooks, target = optimization.build_hooks(spec, bare), optimization.build_objective(spec)
+    facts = _facts(spec, bare, hooks, loaded, bf16=bf16)
+    model = _place(spec, bare, ranks, device, bf16=bf16)
     devices.seed(spec.seed + ranks.rank)  # dropout differs between ranks
     job = Job(
         spec=spec,
@@ -120,14 +129,19 @@ def prepare(spec: Training, context: Context, ranks: Ranks) -> Job:
         device=device,
         bf16=bf16,
         data=loaded,
+        retention=retention,
         bare=bare,
         model=model,
-        loss_sum=objective.compiled() if spec.compile else objective.loss_sum,
-        optimizer=optimizer,
+        hooks=hooks,
+        objective=target,
+        loss_sum=objective.compiled(target.loss_sum) if spec.compile else target.loss_sum,
+        optimizer=optimization.build_optimizer(spec, hooks.optimized()),
         sampler=Sampler(len(loaded.train), spec.batch_size, spec.seed),
         progress=Progress(),
         facts=facts,
     )
+    hooks.begin(job)
+    target.begin(job)
     if state:
         _resume(job, state)
     return job
@@ -142,22 +156,26 @@ def _check_memory(spec: Training, device: torch.device, *, bf16: bool) -> None:
     devices.check_fits(sum(memory[part] or 0 for part in parts))
 
 
-def _load_data(spec: Training, context: Context, ranks: Ranks) -> data.Data:
-    """The data; rank 0 fills the cache, the others then find it full."""
-    tokenizer = _tokenizer(spec, context)
+def _load_data(spec: Training, context: Context, ranks: Ranks) -> tuple[data.Data, data.Data | None]:
+    """The data, and the second data set; rank 0 fills the cache, the others then find it full."""
     if not ranks.is_main:
         ranks.barrier()
-    loaded = data.load(
-        spec.data,
+    loaded = _load(spec, spec.data, _tokenizer(spec, context), context)
+    retention = _load(spec, spec.retention_data, loaded.tokenizer, context) if spec.retention_data else None
+    if ranks.is_main:
+        ranks.barrier()
+    return loaded, retention
+
+
+def _load(spec: Training, source: Any, tokenizer: Any, context: Context) -> data.Data:
+    return data.load(
+        source,
         task=spec.resolved_task,
         tokenizer=tokenizer,
         sequence_length=spec.sequence_length,
         context=context,
         seed=spec.seed,
     )
-    if ranks.is_main:
-        ranks.barrier()
-    return loaded
 
 
 def _tokenizer(spec: Training, context: Context) -> Any:
@@ -186,10 +204,8 @@ def _build(spec: Training, context: Context, loaded: data.Data) -> Any:
     return optimization.apply_method(spec, model)
 
 
-def _place(
-    spec: Training, bare: Any, ranks: Ranks, device: torch.device, *, bf16: bool
-) -> tuple[nn.Module, optim.Optimizer]:
-    """Puts the model on its device, shared out as asked, with an optimizer over its trained weights."""
+def _place(spec: Training, bare: Any, ranks: Ranks, device: torch.device, *, bf16: bool) -> nn.Module:
+    """Puts the model on its device, shared out as asked."""
     bare.config.use_cache = False  # only generation wants it
     if spec.gradient_checkpointing:
         _checkpoint_activations(bare)
@@ -197,8 +213,7 @@ def _place(
         precision.shrink_frozen(bare)
     if not (ranks.world > 1 and spec.parallel == "fsdp"):  # which moves one block at a time, and only its part
         bare.to(device)
-    model = ranks.share(spec, bare.train(), bf16=bf16)
-    return model, optimization.build_optimizer(spec, bare)
+    return ranks.share(spec, bare.train(), bf16=bf16)
 
 
 def _checkpoint_activations(model: Any) -> None:
@@ -212,13 +227,15 @@ def _resume(job: Job, state: dict[str, Any]) -> None:
     assert folder is not None
     if state["data"]["fingerprint"] != job.data.fingerprint:
         raise ModelError(f"the data are not those {folder.name} was trained on: start anew, or bring them back.")
-    checkpoint.load_model(folder, job.bare)
-    checkpoint.load_optimizer(folder, job.bare, job.optimizer)
+    job.hooks.restore({name: value.to(job.device) for name, value in checkpoint.load_method(folder).items()})
+    checkpoint.load_model(folder, job.bare, job.hooks.trained())
+    checkpoint.load_optimizer(folder, job.hooks.optimized(), job.optimizer)
     checkpoint.load_rng(folder, state, job.device, job.ranks.rank)
     job.progress = Progress(state["step"], state["tokens"], state["seconds"])
+    job.before = state.get("before", {})
 
 
-def _facts(spec: Training, bare: Any, loaded: data.Data, *, bf16: bool) -> dict[str, Any]:
+def _facts(spec: Training, bare: Any, hooks: Hooks, loaded: data.Data, *, bf16: bool) -> dict[str, Any]:
     """What Started says: counted on the model itself, and planned from its config."""
     config = json.loads(bare.config.to_json_string(use_diff=False)) | {"num_labels": bare.config.num_labels}
     plan = cost.plan_for(spec, config, bf16=bf16)
@@ -227,7 +244,7 @@ def _facts(spec: Training, bare: Any, loaded: data.Data, *, bf16: bool) -> dict[
         "task": spec.resolved_task,
         "parameters": {
             "total": sum(value.numel() for value in own.values()),
-            "trainable": sum(value.numel() for value in own.values() if value.requires_grad),
+            "trainable": hooks.trainable_values(),
         },
         "model": {"architecture": bare.config.model_type, "source": spec.model.source, "config": config},
         "data": {

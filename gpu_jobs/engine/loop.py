@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gpu_jobs.context import Context
+from gpu_jobs.contracts import Step
 from gpu_jobs.engine import device as devices
 from gpu_jobs.engine import export, objective, optim
 from gpu_jobs.engine.evaluation import Side, evaluate
@@ -35,17 +36,27 @@ def train(spec: Training, context: Context, ranks: Ranks = ALONE) -> Iterator[Ev
     job.begun, telemetry = begun, Telemetry(job.device)
     yield job.started()
     yield Log(message=_opening(job))
+    yield from _begin(job)
     yield Phase(name="train", step=job.progress.step, peak_memory_bytes=memory.end("load"))
     with Monitor(MONITOR_INTERVAL_S) as monitor:
         stopped = yield from _steps(job, telemetry, monitor)
     if stopped:
         return
+    job.hooks.finish()
     yield Phase(name="evaluate", step=spec.steps, peak_memory_bytes=memory.end("train"))
     quality = yield from _evaluate(job)
     if spec.report_test:
         quality |= yield from _evaluate(job, "test")
     yield Phase(name="save", step=spec.steps, peak_memory_bytes=memory.end("evaluate"))
     yield from _finish(job, memory, quality, telemetry.speed(spec.batch_size))
+
+
+def _begin(job: Job) -> Iterator[Event]:
+    """Judges the model before the first step, where that is asked for. Leaves every random generator as it was."""
+    if not job.spec.eval_before or job.progress.step:
+        return
+    job.before = _quality(job)
+    yield Log(message=f"Before the first step: {_measured(job.before)}.")
 
 
 def _steps(job: Job, telemetry: Telemetry, monitor: Monitor) -> Generator[Event, None, bool]:
@@ -59,7 +70,8 @@ def _steps(job: Job, telemetry: Telemetry, monitor: Monitor) -> Generator[Event,
             return True
 
         rate = optim.set_rate(spec, job.optimizer, step)
-        telemetry.push(step + 1, rate, update(job, step))
+        values = update(job, step, rate)
+        telemetry.push(step + 1, rate, values, job.hooks.readings() | job.objective.readings())
         should_stop = yield from _readings(job, telemetry, monitor)
 
         done, is_last = step + 1, step + 1 == spec.steps
@@ -73,13 +85,23 @@ def _steps(job: Job, telemetry: Telemetry, monitor: Monitor) -> Generator[Event,
     return False
 
 
-def update(job: Job, step: int) -> Tensor:
+def update(job: Job, number: int, rate: float = 0.0) -> Tensor:
     """One update of the weights. Returns float32 (4,): loss, gradient norm, tokens, ranks that were asked to stop."""
-    parts = job.batches(job.sampler.indices(step), job.spec.accumulation)
-    mine = [[objective.count(part), objective.token_count(part, job.facts["tokens_per_sample"])] for part in parts]
+    parts = job.batches(job.sampler.indices(number), job.spec.accumulation)
+    mine = [[job.objective.count(part), objective.token_count(part, job.facts["tokens_per_sample"])] for part in parts]
     stop = job.ranks.world > 1 and job.context.should_stop()
     counted = torch.tensor([*map(sum, zip(*mine, strict=True)), stop], dtype=torch.float32)
     targets, tokens, stops = job.ranks.sum(job.to_device({"": counted})[""])
+    step = Step(number, rate, lambda: _backward(job, parts, targets), lambda: _forward(job, parts, targets))
+    job.hooks.before_step(step)
+    loss = job.hooks.gradients(step)
+    norm = job.hooks.update(step)
+    job.hooks.after_step(step)
+    return torch.stack([loss, torch.full_like(loss, math.nan) if norm is None else norm, tokens, stops])
+
+
+def _backward(job: Job, parts: list[objective.Batch], targets: Tensor) -> Tensor:
+    """Adds the gradients of the mean loss over all ranks' targets, and returns it."""
     loss = torch.zeros((), device=job.device)
     for number, part in enumerate(parts):
         with job.ranks.accumulate(job.model, is_last=number == len(parts) - 1):
@@ -87,10 +109,20 @@ def update(job: Job, step: int) -> Tensor:
                 part_loss = job.loss_sum(job.model, job.to_device(part)) / targets
             (part_loss * job.ranks.world).backward()  # the ranks' gradients are averaged
         loss += part_loss.detach()
-    norm = clip(job)
-    job.optimizer.step()
-    job.optimizer.zero_grad(set_to_none=True)
-    return torch.stack([job.ranks.sum(loss), norm, tokens, stops])
+    return job.ranks.sum(loss)
+
+
+@torch.no_grad()
+def _forward(job: Job, parts: list[objective.Batch], targets: Tensor) -> Tensor:
+    """The mean loss over all ranks' targets, without dropout."""
+    job.model.eval()
+    loss = torch.zeros((), device=job.device)
+    for part in parts:
+        with job.autocast():
+            loss += job.loss_sum(job.model, job.to_device(part)) / targets
+    job.model.train()
+    job.ranks.settle(job.model)
+    return job.ranks.sum(loss)
 
 
 def clip(job: Job) -> Tensor:
@@ -108,7 +140,7 @@ def _readings(
     for reading in telemetry.pop(everything=everything):
         job.progress.step = reading.step
         job.progress.tokens += reading.tokens
-        yield Metrics(step=reading.step, values=_values(job, reading) | monitor.drain())
+        yield Metrics(step=reading.step, values=_values(job, reading) | reading.more | monitor.drain())
         should_stop |= reading.should_stop
         if not math.isfinite(reading.loss):
             raise Diverged(_divergence(job, reading))
@@ -116,10 +148,14 @@ def _readings(
 
 
 def _values(job: Job, reading: Reading) -> dict[str, float]:
+    """A method without gradients has no gradient norm."""
+    norm = (
+        {} if math.isnan(reading.grad_norm) and math.isfinite(reading.loss) else {"train/grad_norm": reading.grad_norm}
+    )
     return {
         "train/loss": reading.loss,
         "train/lr": reading.rate,
-        "train/grad_norm": reading.grad_norm,
+        **norm,
         "train/tokens": job.progress.tokens,
         "train/tokens_per_second": reading.tokens / reading.interval_s,
     }
@@ -144,11 +180,20 @@ def _is_kept(spec: Training, done: int) -> bool:
 
 def _evaluate(job: Job, side: Side = "eval") -> Generator[Event, None, dict[str, float]]:
     """Says how good the model is. Returns it, too."""
-    quality = evaluate(job, side)
+    quality = _quality(job, side)
     yield Metrics(step=job.progress.step, values=quality)
-    measured = ", ".join(f"{name} {value:.4g}" for name, value in quality.items())
-    yield Log(message=f"Step {job.progress.step} of {job.spec.steps}: {measured}.")
+    yield Log(message=f"Step {job.progress.step} of {job.spec.steps}: {_measured(quality)}.")
     return quality
+
+
+def _quality(job: Job, side: Side = "eval") -> dict[str, float]:
+    """On the evaluation split and, where there is one, on the second data set; or on the test split."""
+    quality = evaluate(job, side)
+    return quality | (evaluate(job, "retention") if side == "eval" and job.retention else {})
+
+
+def _measured(quality: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in quality.items())
 
 
 def _checkpoint(job: Job) -> Checkpoint:
@@ -190,6 +235,7 @@ def _finish(
 def _result(job: Job, memory: devices.PeakMemory) -> dict[str, Any]:
     return {
         "parameters": job.facts["parameters"],
+        "before": job.before,
         "memory": {"peak_bytes": max(memory.phases.values()), "phases": memory.phases, **devices.describe(job.device)},
         "flops": job.facts["flops"],
         "tokens": job.progress.tokens,

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gpu_jobs.context import Context
-from gpu_jobs.engine import folders
+from gpu_jobs.engine import adapters, folders
 from gpu_jobs.engine.folders import Folder
-from gpu_jobs.errors import DataError, ModelError
+from gpu_jobs.errors import DataError, MethodError, ModelError
 from gpu_jobs.outcomes import is_out_of_memory
 from gpu_jobs.sources import ConfigModel, HubModel, Source, new_model
 
@@ -165,21 +165,30 @@ def _load(
 def _merge(
     adapter: Folder, context: Context, task: str, labels: list[str] | None, dtype: torch.dtype
 ) -> PreTrainedModel:
-    from peft import PeftConfig, PeftModel
     from safetensors import SafetensorError
 
     folders.check_weights(adapter)
     below = folders.base_of(adapter, context)
     model = _load(_base(below, context) if isinstance(below, Source) else below, context, task, labels, dtype)
     try:
-        config = PeftConfig.from_pretrained(str(adapter.path))
-        config.task_type = None  # its task need not be the one it is merged for
-        whole = PeftModel.from_pretrained(model, str(adapter.path), config=config, is_trainable=False)
-        merged: PreTrainedModel = whole.merge_and_unload()
+        merged: PreTrainedModel = adapters.merge(_adapted(adapter, model))
+    except MethodError as error:
+        raise ModelError(f"{error} Evaluate the adapter {adapter}, or start from its base.") from error
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, AttributeError, SafetensorError) as error:
         _pass_on_out_of_memory(error)
         raise ModelError(f"the adapter {adapter} can't be merged into its base: {_line(error)}") from error
     return merged.requires_grad_(True)
+
+
+def _adapted(adapter: Folder, model: PreTrainedModel) -> Any:
+    """The model with the adapter of this folder on it."""
+    from peft import PeftConfig, PeftModel
+
+    if (adapter.path / adapters.CONFIG).is_file():
+        return adapters.load(adapter.path, model)
+    config = PeftConfig.from_pretrained(str(adapter.path))
+    config.task_type = None  # its task need not be the one it is merged for
+    return PeftModel.from_pretrained(model, str(adapter.path), config=config, is_trainable=False)
 
 
 def _read_config(base: Folder | HubModel, labels: list[str] | None) -> Any:

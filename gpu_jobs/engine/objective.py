@@ -16,23 +16,31 @@ IGNORED = -100  # a target that does not count, as in transformers
 
 
 def is_shifted(batch: Batch) -> bool:
-    """Whether each token's target is the next one; otherwise there is one target a sample."""
-    return batch["labels"].ndim == 2
+    """Whether each token's target is the next one; otherwise a target stands where its token or sample does."""
+    return "labels" in batch and batch["labels"].ndim == 2
 
 
 def targets(batch: Batch) -> Tensor:
-    """int64 (targets,): next tokens, or classes."""
+    """int64 (targets,): next tokens ("labels" of two dimensions), tokens in their own place ("targets"), or classes."""
+    if "targets" in batch:
+        return batch["targets"].reshape(-1)
     labels = batch["labels"]
     return labels[:, 1:].reshape(-1) if is_shifted(batch) else labels
 
 
+def logits_of(model: nn.Module, batch: Batch) -> Tensor:
+    """(batch, tokens, vocabulary) or (batch, classes); those of virtual tokens that stand before the text left out."""
+    inputs: dict[str, Any] = {name: value for name, value in batch.items() if name not in ("labels", "targets")}
+    logits: Tensor = model(**inputs).logits
+    return logits[:, -batch["input_ids"].shape[1] :] if logits.ndim == 3 else logits
+
+
 def scores(model: nn.Module, batch: Batch) -> Tensor:
     """float32 (targets, vocabulary or classes)."""
-    inputs: dict[str, Any] = {name: value for name, value in batch.items() if name != "labels"}
-    logits: Tensor = model(**inputs).logits  # (batch, tokens, vocabulary) or (batch, classes)
+    logits = logits_of(model, batch)
     if is_shifted(batch):
-        logits = logits[:, :-1].flatten(0, 1)
-    return logits.float()
+        logits = logits[:, :-1]
+    return (logits.flatten(0, 1) if logits.ndim == 3 else logits).float()
 
 
 def loss_sum(model: nn.Module, batch: Batch) -> Tensor:
@@ -40,8 +48,8 @@ def loss_sum(model: nn.Module, batch: Batch) -> Tensor:
     return F.cross_entropy(scores(model, batch), targets(batch), reduction="sum", ignore_index=IGNORED)
 
 
-def compiled() -> Callable[[nn.Module, Batch], Tensor]:
-    """`loss_sum` through torch.compile. It raises MethodError when called where torch can't compile it."""
+def compiled(loss_sum: Callable[[nn.Module, Batch], Tensor]) -> Callable[[nn.Module, Batch], Tensor]:
+    """A loss through torch.compile. It raises MethodError when called where torch can't compile it."""
     from torch._dynamo.exc import TorchDynamoException
     from torch._inductor.exc import InductorError
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import nn, optim
 
 from gpu_jobs import registry
+from gpu_jobs.anatomy import adapter_of
+from gpu_jobs.contracts import Hooks, Objective
+from gpu_jobs.engine import adapters
 from gpu_jobs.spec import Training
 
 if TYPE_CHECKING:
@@ -14,18 +18,29 @@ if TYPE_CHECKING:
 
 
 def is_adapter(spec: Training) -> bool:
-    """Whether the base stays frozen and only an adapter is saved."""
-    return registry.method_of(spec.method).family == "adapters"
+    """Whether the base stays frozen and only what was added to it is saved; IS_SIDE marks a strategy that adds."""
+    return adapter_of(spec.method) is not None or getattr(registry.method_of(spec.method).module, "IS_SIDE", False)
 
 
 def apply_method(spec: Training, model: PreTrainedModel) -> Any:
     """The model with the spec's method on it: some parameters are trained, the others frozen. Raises MethodError."""
-    method = registry.method_of(spec.method)
-    if method.family == "adapters":
-        from peft import get_peft_model
+    return adapters.put(spec.method, model, task=spec.resolved_task, seed=spec.seed)
 
-        return get_peft_model(model, method.module.peft_config(spec.method, model))
-    return method.module.setup(spec.method, model)
+
+def build_hooks(spec: Training, model: nn.Module) -> Hooks:
+    """What the spec's method does in the loop: its own `Hooks`, else its adapter's, else nothing."""
+    for knobs in filter(None, (spec.method, adapter_of(spec.method))):
+        own = getattr(registry.method_of(knobs).module, "Hooks", None)
+        if own is not None:
+            hooks: Hooks = own(knobs, model, spec)
+            return hooks
+    return Hooks(spec.method, model, spec)
+
+
+def build_objective(spec: Training) -> Objective:
+    """What the spec minimises."""
+    found: Objective = registry.method_of(spec.objective).module.Objective(spec.objective, spec)
+    return found
 
 
 def own_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -38,11 +53,9 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
-def build_optimizer(spec: Training, model: nn.Module) -> optim.Optimizer:
-    """The spec's optimizer over what is trained."""
-    optimizer: optim.Optimizer = registry.method_of(spec.optimizer).module.build(
-        spec.optimizer, model.named_parameters()
-    )
+def build_optimizer(spec: Training, parameters: Mapping[str, nn.Parameter]) -> optim.Optimizer:
+    """The spec's optimizer over these parameters."""
+    optimizer: optim.Optimizer = registry.method_of(spec.optimizer).module.build(spec.optimizer, parameters.items())
     return optimizer
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+More = Mapping[str, float | Tensor]
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Reading:
     tokens: int
     should_stop: bool
     interval_s: float
+    more: dict[str, float]  # what the method and the objective tell of this step
 
 
 class Telemetry:
@@ -32,31 +36,32 @@ class Telemetry:
 
     def __init__(self, device: torch.device) -> None:
         self._late = 1 if device.type == "cuda" else 0
-        self._waiting: deque[tuple[int, float, Tensor, torch.cuda.Event | None]] = deque()
+        self._waiting: deque[tuple[int, float, Tensor, More, torch.cuda.Event | None]] = deque()
         self._last = time.perf_counter()
         self._first: Reading | None = None
         self._steps, self._tokens, self._seconds = 0, 0, 0.0
 
-    def push(self, step: int, rate: float, values: Tensor) -> None:
+    def push(self, step: int, rate: float, values: Tensor, more: More) -> None:
         """`values`: float32 (4,) loss, gradient norm, tokens, and whether a rank was asked to stop."""
         if self._late:
             values = values.to("cpu", non_blocking=True)  # into pinned memory, behind the step on its stream
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record()
-            self._waiting.append((step, rate, values, event))
+            self._waiting.append((step, rate, values, more, event))
         else:
-            self._waiting.append((step, rate, values, None))
+            self._waiting.append((step, rate, values, more, None))
 
     def pop(self, *, everything: bool = False) -> list[Reading]:
         """The readings that are due; `everything` waits for the step under way, too."""
         readings = []
         while len(self._waiting) > (0 if everything else self._late):
-            step, rate, values, event = self._waiting.popleft()
+            step, rate, values, more, event = self._waiting.popleft()
             if event:
                 event.synchronize()
             loss, grad_norm, tokens, stop = values.tolist()
             now = time.perf_counter()
-            readings.append(Reading(step, rate, loss, grad_norm, int(tokens), stop > 0, now - self._last))
+            told = {name: float(value) for name, value in more.items()}
+            readings.append(Reading(step, rate, loss, grad_norm, int(tokens), stop > 0, now - self._last, told))
             self._count(readings[-1])
             self._last = now
         return readings

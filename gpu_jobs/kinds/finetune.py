@@ -7,11 +7,12 @@ from typing import Literal
 
 from gpu_jobs.context import Context
 from gpu_jobs.events import Event
-from gpu_jobs.spec import Training
+from gpu_jobs.spec import Training, knob
 
 
 class Spec(Training):
     kind: Literal["finetune"]
+    eval_before: bool = knob(True, "Judge the base before the first step, too.", "Evaluation", advanced=True)
 
 
 def run(spec: Spec, context: Context) -> Iterator[Event]:

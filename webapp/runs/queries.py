@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Count, F, Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 
+from gpu_jobs.anatomy import ADAPTER_FILES
 from webapp.accounts.models import Project, User
 from webapp.accounts.roles import projects_of
 from webapp.runs.models import Artifact, Attempt, LogLine, Queue, QueuePlace, Run, Upload, Worker
@@ -132,10 +133,10 @@ def _as_artifact(run: Run, upload: Upload) -> Artifact:
 
 
 def _with_bases(name: str, source: Run) -> dict[str, list[Artifact]]:
-    """A model is an adapter when it has PEFT's adapter_config.json; its base is the run it was trained from."""
+    """A model is an adapter when it has PEFT's or our own config of one; its base is the run it was trained from."""
     files = model_files(source)
     found = {name: files}
-    if any(file.path.rsplit("/", 1)[-1] == "adapter_config.json" for file in files):
+    if any(file.path.rsplit("/", 1)[-1] in ADAPTER_FILES for file in files):
         base = (source.spec.get("model") or {}).get("run")
         trained_from = source.inputs.filter(name=f"run:{base}").select_related("source").first()
         if trained_from is not None and trained_from.source is not None:

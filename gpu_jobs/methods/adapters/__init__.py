@@ -1,5 +1,11 @@
-"""Small trainable parts beside frozen weights.
+"""What is trained beside a frozen model.
 
-Contract: `peft_config(knobs, model)` where HF PEFT has the method, and `sizes(knobs, shapes)`: the names and shapes of
-what it trains, for the plan. Otherwise `init(base)`, `forward(base, x, params)` and `merge(weight, params)`.
+Contract: `sizes(knobs, anatomy) -> {name: shape}`, exactly what is trained (the head not counted), for the plan;
+`frozen(knobs, anatomy)`, parameters that are added and not trained, where there are any. Then one of
+
+    peft_config(knobs, target) -> PeftConfig                  where HF PEFT has it; MERGES = False where it can't merge
+    init / forward / merge / share                            on layers, see engine/adapters/host.py
+    attach(knobs, model, anatomy, seed) -> model              where it is more than layers
+
+and, where it changes while it is trained, a class `Hooks(contracts.Hooks)`. LR is the learning rate it likes.
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from gpu_jobs import registry
+from gpu_jobs.anatomy import Anatomy
+from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,6 +21,6 @@ def setup(knobs: Knobs, model: nn.Module) -> nn.Module:
     return model.requires_grad_(True)
 
 
-def is_trainable(knobs: Knobs, name: str) -> bool:
-    """Whether the weight called `name` is trained."""
-    return True
+def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
+    """Every weight."""
+    return anatomy.shapes

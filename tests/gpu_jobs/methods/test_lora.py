@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from gpu_jobs import registry, shapes
-from gpu_jobs.engine import optim
+from gpu_jobs.anatomy import Anatomy
+from gpu_jobs.engine import adapters, optim
 from gpu_jobs.methods.adapters import lora
 from tests.gpu_jobs.training import LORA, Bench, Outcome
 
@@ -47,11 +48,8 @@ def build(architecture: str) -> Any:
 
 def adapted(architecture: str, targets: Any) -> tuple[Any, set[str]]:
     """The model with LoRA, and the names of its adapted layers."""
-    from peft import get_peft_model
-
-    model = build(architecture)
     knobs = lora.Knobs(name="lora", rank=2, targets=targets)
-    wrapped = get_peft_model(model, lora.peft_config(knobs, model))
+    wrapped = adapters.attach(knobs, build(architecture), task="sequence_classification", seed=0)
     return wrapped, {name for name, module in wrapped.named_modules() if type(module).__name__ == "Linear" and
                      hasattr(module, "lora_A")}  # fmt: skip
 
@@ -69,7 +67,9 @@ def test_the_plan_counts_what_peft_trains(architecture: str, targets: str) -> No
     model, _ = adapted(architecture, targets)
     plain = {name: tuple(value.shape) for name, value in build(architecture).named_parameters()}
     knobs = lora.Knobs(name="lora", rank=2, targets=targets)  # type: ignore[arg-type]
-    planned = dict(lora.sizes(knobs, plain, architecture))
+    config = build(architecture).config
+    seen = Anatomy(config.to_dict() | {"num_labels": config.num_labels}, plain)
+    planned = lora.sizes(knobs, seen) | seen.head()
     assert shapes.count(planned) == sum(value.numel() for value in optim.trainable(model).values())
 
 
@@ -85,11 +85,10 @@ def test_targets_can_be_the_names_of_modules() -> None:
 @pytest.mark.parametrize(("rslora", "scale"), [(False, 8 / 4), (True, 8 / 2)])
 def test_the_update_is_equation_3(rslora: bool, scale: float) -> None:
     """h = W x + s B A x, with s = alpha / r, or alpha / sqrt(r)."""
-    from peft import get_peft_model
 
     model = build("llama")
     knobs = registry.methods("adapters")["lora"].knobs(name="lora", rank=4, alpha=8, rslora=rslora)
-    get_peft_model(model, lora.peft_config(knobs, model))  # type: ignore[arg-type]
+    adapters.attach(knobs, model, task="causal_lm", seed=0)
     layer = model.model.layers[0].self_attn.q_proj
     torch.nn.init.normal_(layer.lora_B["default"].weight)
     x = torch.randn(3, 16)

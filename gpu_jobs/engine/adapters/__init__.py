@@ -1,0 +1,148 @@
+"""Adapters on a model, whether HF PEFT's or our own: put on, merged, taken off, stored, read."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gpu_jobs import registry
+from gpu_jobs.anatomy import HEADS, Anatomy, pattern
+from gpu_jobs.engine.adapters import host, peft
+from gpu_jobs.engine.adapters.host import added
+from gpu_jobs.errors import MethodError, ModelError
+
+CONFIG = "hone_adapter.json"  # beside it lies WEIGHTS; PEFT's own folders have adapter_config.json instead
+WEIGHTS = "adapter.safetensors"
+FORMAT = 1
+
+
+def anatomy_of(model: Any, task: str) -> Anatomy:
+    """The anatomy of a model that is built."""
+    shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
+    return Anatomy(model.config.to_dict() | {"num_labels": model.config.num_labels}, shapes, task)
+
+
+def attach(knobs: Any, model: Any, *, task: str, seed: int) -> Any:
+    """The model with the adapter on it; only the adapter, and a classifier's head, is trained. Raises MethodError.
+
+    The file of a method has `peft_config`, or `init` and `merge` or `forward` (see `host`), or, where it is more than
+    layers, `attach(knobs, model, anatomy, seed) -> model`.
+    """
+    module = registry.method_of(knobs).module
+    anatomy = anatomy_of(model, task)
+    if hasattr(module, "peft_config"):
+        return peft.attach(knobs, module, model, anatomy, seed)
+    if hasattr(module, "attach"):
+        model = module.attach(knobs, model, anatomy, seed)
+    else:
+        model = host.attach(knobs, module, model, _targets(knobs, model), seed)
+    for name in HEADS:
+        if hasattr(model, name):
+            getattr(model, name).requires_grad_(True)
+    return model
+
+
+def _targets(knobs: Any, model: Any) -> list[str]:
+    """The full names of the adapted modules. Raises MethodError, naming those there are, when there are none."""
+    adapted = re.compile(pattern(knobs.targets, model.config.model_type))
+    names = [name for name, _ in model.named_modules() if name and adapted.fullmatch(name)]
+    if not names:
+        layers = [name for name, layer in model.named_modules() if getattr(layer, "weight", None) is not None]
+        raise MethodError(peft.no_target(knobs, layers))
+    return names
+
+
+def is_peft(model: Any) -> bool:
+    """Whether PEFT holds the model."""
+    return hasattr(model, "peft_config") and hasattr(model, "base_model")
+
+
+def can_merge(knobs: Any) -> bool:
+    """Whether the adapter can become part of its base's weights: MERGES in the file of a PEFT method says no."""
+    module = registry.method_of(knobs).module
+    return bool(getattr(module, "MERGES", hasattr(module, "peft_config") or host.can_merge(module)))
+
+
+def merge(model: Any) -> Any:
+    """The plain model with the adapter in its weights. Raises MethodError where the method can't be merged."""
+    if is_peft(model):
+        if not hasattr(model.base_model, "merge_and_unload"):
+            raise MethodError(f"method {_peft_name(model)!r} can't be merged into the weights of its base.")
+        return model.merge_and_unload()
+    if not host.adapted(model):
+        raise MethodError("this method can't be merged into the weights of its base.")
+    return host.unload(model, merge=True)
+
+
+def _peft_name(model: Any) -> str:
+    return str(model.active_peft_config.peft_type.value).lower()
+
+
+def unload(model: Any) -> Any:
+    """The plain base without the adapter."""
+    if is_peft(model):
+        return model.unload() if hasattr(model.base_model, "unload") else model.get_base_model()
+    return host.unload(model, merge=False)
+
+
+def save(folder: Path, model: Any, method: dict[str, Any], *, task: str, seed: int, tensors: Any = None) -> None:
+    """Writes our own adapter: what it is, and the tensors it adds. `tensors` are given where ranks share the model."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {"format": FORMAT, "method": method, "task": task, "seed": seed}
+    (folder / CONFIG).write_text(json.dumps(about, indent=2) + "\n")
+    kept = tensors if tensors is not None else added(model)
+    save_file({name: value.detach().cpu().contiguous() for name, value in kept.items()}, folder / WEIGHTS)
+
+
+def load(folder: Path, model: Any) -> Any:
+    """Puts the adapter of such a folder on its base; nothing of it requires gradients. Raises ModelError."""
+    from pydantic import TypeAdapter, ValidationError
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        about = json.loads((folder / CONFIG).read_text())
+        knobs = TypeAdapter(registry.union("adapters", "strategies")).validate_python(about["method"])
+        saved = load_file(folder / WEIGHTS)
+        task, seed = str(about["task"]), int(about["seed"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError, ValidationError) as error:
+        raise ModelError(f"the adapter {folder.name} can't be read: {' '.join(str(error).split())[:300]}") from error
+    adapted = put(knobs, model, task=task, seed=seed)
+    _fill(adapted, saved, folder)
+    return adapted.requires_grad_(False)
+
+
+def put(knobs: Any, model: Any, *, task: str, seed: int) -> Any:
+    """The model with a method on it, adapter or strategy or both: some parameters are trained, the others frozen."""
+    from gpu_jobs.anatomy import adapter_of
+
+    method, adapter = registry.method_of(knobs), adapter_of(knobs)
+    if adapter is not None:
+        model = attach(adapter, model, task=task, seed=seed)
+    if method.family == "strategies":
+        model = method.module.setup(knobs, model)
+    return model
+
+
+def _fill(model: nn.Module, saved: dict[str, torch.Tensor], folder: Path) -> None:
+    wanted = added(model)
+    grow = [layer for layer in host.adapted(model).values() if hasattr(layer.module, "resize")]
+    for layer in grow:  # methods whose shapes change while they train
+        layer.module.resize(layer, saved)
+    wanted = added(model) if grow else wanted
+    if saved.keys() != wanted.keys():
+        raise ModelError(
+            f"the adapter {folder.name} is of another model: it differs in {min(saved.keys() ^ wanted.keys())}"
+        )
+    for name, value in wanted.items():
+        if saved[name].shape != value.shape:
+            raise ModelError(f"the adapter {folder.name} is of another model: {name} has another shape")
+        with torch.no_grad():
+            value.copy_(saved[name])
