@@ -49,10 +49,9 @@ def _means(task: str, sums: dict[str, float]) -> dict[str, float]:
 
 def split_of(job: Job, side: Side) -> Split:
     """Raises DataError where there is no test split."""
-    if side == "retention":
-        assert job.retention is not None
-        return job.retention.eval
-    split = job.data.test if side == "test" else job.data.eval
+    source = job.retention if side == "retention" else job.data
+    assert source is not None
+    split: Split | None = source.test if side == "test" else source.eval
     if split is None:
         raise DataError("there is no test split to report on: set data.test_fraction, to 0.1 for example")
     return split

@@ -50,7 +50,7 @@ def _use_cache(model: Any, spec: Training) -> None:
 
 
 def _save_adapter(spec: Training, model: Any, weights: dict[str, Tensor] | None, folder: Path) -> None:
-    """The adapter, in PEFT's format where PEFT holds it; a base of random weights, which is nowhere else, goes along."""
+    """The adapter, in PEFT's format where PEFT holds it; a base that is nowhere else (random weights) goes along."""
     if adapters.is_peft(model):
         config = model.active_peft_config
         config.base_model_name_or_path = spec.model.id if isinstance(spec.model, HubModel) else "base"

@@ -18,6 +18,8 @@ from gpu_jobs.engine import checkpoint, data, models, objective, precision, prov
 from gpu_jobs.engine import device as devices
 from gpu_jobs.engine import optim as optimization
 from gpu_jobs.engine.checkpoint import Progress
+from gpu_jobs.engine.data import Data
+from gpu_jobs.engine.objective import Batch
 from gpu_jobs.engine.ranks import Ranks
 from gpu_jobs.engine.sampler import Indices, Sampler
 from gpu_jobs.errors import MethodError, ModelError
@@ -35,8 +37,8 @@ class Job:
     ranks: Ranks
     device: torch.device
     bf16: bool
-    data: data.Data
-    retention: data.Data | None  # the second data set
+    data: Data
+    retention: Data | None  # the second data set
     bare: Any
     model: nn.Module
     hooks: Hooks  # the method's
@@ -53,12 +55,12 @@ class Job:
         """Wall time of the run so far: this attempt and those before it."""
         return self.progress.seconds + time.perf_counter() - self.begun
 
-    def batches(self, indices: Indices, parts: int) -> list[objective.Batch]:
+    def batches(self, indices: Indices, parts: int) -> list[Batch]:
         """This rank's share of these samples, in `parts`, still on the CPU."""
         shares = indices.reshape(parts, self.ranks.world, -1)[:, self.ranks.rank]
         return [self.objective.prepare(self.data.train.batch(share), training=True) for share in shares]
 
-    def to_device(self, batch: objective.Batch) -> objective.Batch:
+    def to_device(self, batch: Batch) -> Batch:
         """The batch where the model is; on a GPU the copy runs beside the computation."""
         if self.device.type == "cpu":
             return batch
@@ -156,7 +158,7 @@ def _check_memory(spec: Training, device: torch.device, *, bf16: bool) -> None:
     devices.check_fits(sum(memory[part] or 0 for part in parts))
 
 
-def _load_data(spec: Training, context: Context, ranks: Ranks) -> tuple[data.Data, data.Data | None]:
+def _load_data(spec: Training, context: Context, ranks: Ranks) -> tuple[Data, Data | None]:
     """The data, and the second data set; rank 0 fills the cache, the others then find it full."""
     if not ranks.is_main:
         ranks.barrier()
@@ -167,7 +169,7 @@ def _load_data(spec: Training, context: Context, ranks: Ranks) -> tuple[data.Dat
     return loaded, retention
 
 
-def _load(spec: Training, source: Any, tokenizer: Any, context: Context) -> data.Data:
+def _load(spec: Training, source: Any, tokenizer: Any, context: Context) -> Data:
     return data.load(
         source,
         task=spec.resolved_task,
@@ -188,7 +190,7 @@ def _tokenizer(spec: Training, context: Context) -> Any:
     return own or (spec.tokenizer.model_dump() if spec.tokenizer else {"name": "byte"})
 
 
-def _build(spec: Training, context: Context, loaded: data.Data) -> Any:
+def _build(spec: Training, context: Context, loaded: Data) -> Any:
     model = models.build(
         spec.model,
         context=context,
@@ -235,7 +237,7 @@ def _resume(job: Job, state: dict[str, Any]) -> None:
     job.before = state.get("before", {})
 
 
-def _facts(spec: Training, bare: Any, hooks: Hooks, loaded: data.Data, *, bf16: bool) -> dict[str, Any]:
+def _facts(spec: Training, bare: Any, hooks: Hooks, loaded: Data, *, bf16: bool) -> dict[str, Any]:
     """What Started says: counted on the model itself, and planned from its config."""
     config = json.loads(bare.config.to_json_string(use_diff=False)) | {"num_labels": bare.config.num_labels}
     plan = cost.plan_for(spec, config, bf16=bf16)

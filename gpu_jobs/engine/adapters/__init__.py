@@ -16,6 +16,8 @@ from gpu_jobs.engine.adapters import host, peft
 from gpu_jobs.engine.adapters.host import added
 from gpu_jobs.errors import MethodError, ModelError
 
+__all__ = ["added", "attach", "can_merge", "load", "merge", "put", "save", "unload"]
+
 CONFIG = "hone_adapter.json"  # beside it lies WEIGHTS; PEFT's own folders have adapter_config.json instead
 WEIGHTS = "adapter.safetensors"
 FORMAT = 1

@@ -72,7 +72,7 @@ class Base:
             return F.embedding(x, weight, layer.padding_idx)
         if isinstance(layer, nn.Conv2d):
             shaped = weight.view_as(layer.weight)
-            return F.conv2d(x, shaped, bias, layer.stride, layer.padding, layer.dilation, layer.groups)  # type: ignore[arg-type]
+            return F.conv2d(x, shaped, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
         return F.linear(x, weight, bias)
 
     def put(self, weight: Tensor, bias: Tensor | None) -> None:

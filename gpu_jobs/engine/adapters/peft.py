@@ -44,7 +44,9 @@ def target(knobs: Any, model: Any, anatomy: Anatomy, seed: int) -> Target:
     if not hasattr(knobs, "targets"):
         return Target("", {}, anatomy, model, seed)
     adapted = pattern(knobs.targets, model.config.model_type)
-    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, Conv1D))}
+    layers: dict[str, nn.Module] = {
+        name: layer for name, layer in model.named_modules() if isinstance(layer, (nn.Linear, Conv1D))
+    }
     found = {name: layer for name, layer in layers.items() if re.fullmatch(adapted, name)}
     if not found:
         raise MethodError(no_target(knobs, layers))

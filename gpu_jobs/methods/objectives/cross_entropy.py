@@ -52,4 +52,5 @@ class Objective(contracts.Objective):
             scores, targets, reduction="sum", ignore_index=objective.IGNORED, label_smoothing=self.knobs.label_smoothing
         )
         counted = scores[targets != objective.IGNORED]
-        return loss + self.knobs.z_loss * counted.logsumexp(-1).square().sum()
+        total: Tensor = loss + self.knobs.z_loss * counted.logsumexp(-1).square().sum()
+        return total
