@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cas
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 
 from gpu_jobs import registry
-from gpu_jobs.sources import BuiltinData, DataSource, ModelSource, Source, new_model
+from gpu_jobs.sources import BuiltinData, Data, DataSource, ModelSource, Source, new_model
 
 if TYPE_CHECKING:
     MethodKnobs: TypeAlias = registry.Knobs
@@ -20,7 +20,7 @@ else:
     OptimizerKnobs = registry.union("optimizers")
     ScheduleKnobs = registry.union("schedules")
 
-Task: TypeAlias = Literal["causal_lm", "sequence_classification", "image_classification"]
+Task: TypeAlias = Literal["causal_lm", "masked_lm", "sequence_classification", "image_classification"]
 
 
 class JobSpec(BaseModel):
@@ -75,6 +75,13 @@ class Training(JobSpec):
     )
     sequence_length: int = knob(
         256, "Tokens per sample; longer text is packed or cut.", "Data", ge=2, le=1_048_576, validate_default=True
+    )
+    packing: Literal["auto", "joined", "isolated", "none"] = knob(
+        "auto",
+        "How samples fill a row of sequence_length. joined: text on text, cut anywhere. isolated: whole samples, none of "
+        "which sees another. none: one a row, padded. auto: joined for text, isolated for instructions.",
+        "Data",
+        advanced=True,
     )
     method: MethodKnobs = knob({"name": "full"}, "Which weights are trained.", "Method", validate_default=True)
     optimizer: OptimizerKnobs = knob({"name": "adamw"}, "The update rule.", "Optimization", validate_default=True)
@@ -168,6 +175,16 @@ class Training(JobSpec):
             raise ValueError("report_test needs a test split: set data.test_fraction, to 0.1 for example")
         return report_test
 
+    @field_validator("packing")
+    @classmethod
+    def _packing_fits(cls, packing: str, info: ValidationInfo) -> str:
+        if all(field in info.data for field in ("model", "data", "task")):
+            task = _task(info.data["task"], info.data["model"], info.data["data"])
+            if packing not in _PACKINGS.get(task, ("auto",)):
+                allowed = " or ".join(_PACKINGS.get(task, ("auto",)))
+                raise ValueError(f"packing {packing!r} is not for task {task!r}: choose {allowed}")
+        return packing
+
     @field_validator("task")
     @classmethod
     def _task_fits(cls, task: str, info: ValidationInfo) -> str:
@@ -179,8 +196,13 @@ class Training(JobSpec):
 _TASKS: dict[str, tuple[Task, ...]] = {
     "llama": ("causal_lm", "sequence_classification"),
     "gpt2": ("causal_lm", "sequence_classification"),
-    "bert": ("sequence_classification",),
+    "bert": ("sequence_classification", "masked_lm"),
     "vit": ("image_classification",),
+}
+
+_PACKINGS: dict[Task, tuple[str, ...]] = {  # an encoder would see the sample beside its own
+    "causal_lm": ("auto", "joined", "isolated", "none"),
+    "masked_lm": ("auto", "joined", "none"),
 }
 
 
@@ -194,12 +216,14 @@ def _task(task: Task | str, model: Source, data: Source) -> Task:
     if _is_images(data):
         return "image_classification"
     new = new_model(model)
-    if getattr(data, "label_column", None) or (new and new.architecture == "bert"):
+    if getattr(data, "label_column", None) or (isinstance(data, BuiltinData) and data.has_labels):
         return "sequence_classification"
+    if new and new.architecture == "bert":
+        return "masked_lm" if isinstance(data, BuiltinData) else "sequence_classification"
     return "causal_lm"
 
 
-def _check_task(task: Task, model: Source, data: Source) -> None:
+def _check_task(task: Task, model: Source, data: Data) -> None:
     """Raises ValueError when the data or the architecture can't serve the task."""
     if _is_images(data) != (task == "image_classification"):
         raise ValueError(f"task {task!r} does not fit these data: choose auto")
@@ -209,8 +233,10 @@ def _check_task(task: Task, model: Source, data: Source) -> None:
             f"model architecture {new.architecture!r} can't do task {task!r}: it does "
             f"{' or '.join(_TASKS[new.architecture])}"
         )
-    if isinstance(data, BuiltinData) and task == "sequence_classification":
+    if isinstance(data, BuiltinData) and task == "sequence_classification" and not data.has_labels:
         raise ValueError(f"task {task!r} needs data with labels: data {data.name!r} has none")
+    if task not in ("causal_lm", "image_classification") and "text" not in (data.forms() or {"text"}):
+        raise ValueError(f"task {task!r} needs plain text: these data hold prompts and answers")
 
 
 @cache
