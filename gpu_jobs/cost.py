@@ -27,8 +27,9 @@ from gpu_jobs.sources import new_model
 from gpu_jobs.spec import BpeTokenizer, JobSpec, Training
 
 FORMULA = "6ND + attention: per sample (4N + 2Nt) T + 12 L d T^2"
-BYTE_VOCAB = 258  # 256 bytes, end of text, padding
+BYTE_VOCAB = 258  # 256 bytes, end of text, padding; a masked token is one more
 DIGITS = 10
+_BERT_TABLE = "bert.embeddings.word_embeddings.weight"
 
 
 class Plan(BaseModel):
@@ -90,7 +91,9 @@ def config_of(spec: Training, base: Mapping[str, dict[str, Any]]) -> dict[str, A
 
 
 def _vocab(spec: Training) -> int:
-    return spec.tokenizer.vocab if isinstance(spec.tokenizer, BpeTokenizer) else BYTE_VOCAB
+    if isinstance(spec.tokenizer, BpeTokenizer):
+        return spec.tokenizer.vocab
+    return BYTE_VOCAB + (spec.resolved_task == "masked_lm")
 
 
 def trainable(spec: Training, shapes: Shapes, config: Config) -> Shapes:
@@ -144,7 +147,8 @@ def _added(shapes: Shapes, trained: Shapes) -> Shapes:
 
 def _matrix_flops(shapes: Shapes, length: int) -> int:
     """2 x weights x times used, over the matrices of one sample's forward."""
-    has_head = any(name.startswith(("lm_head", "score", "classifier")) for name in shapes)
+    has_head = any(name.startswith(("lm_head", "score", "classifier", "cls.predictions.decoder")) for name in shapes)
+    has_head |= not any(name.startswith("cls.predictions") for name in shapes) and _BERT_TABLE in shapes
     uses = {name: _uses(name, length, has_head=has_head) for name in shapes}
     return sum(2 * size(shape) * uses[name] for name, shape in shapes.items() if len(shape) >= 2)
 
@@ -153,7 +157,7 @@ def _uses(name: str, length: int, *, has_head: bool) -> int:
     """How often one sample passes a matrix: each token, once, or never (a table that is looked up)."""
     if "patch_embeddings" in name:
         return length - 1
-    if name in ("model.embed_tokens.weight", "transformer.wte.weight"):
+    if name in ("model.embed_tokens.weight", "transformer.wte.weight", _BERT_TABLE):
         return 0 if has_head else length  # without a head of its own, the table is the output layer, too
     if "embeddings" in name or "wpe" in name:
         return 0

@@ -90,7 +90,7 @@ def activations(spec: Training, config: Config, length: int, *, bf16: bool) -> i
     """Bytes that the backward needs of one forward."""
     layer = layer_bytes(config, length, bf16=bf16)
     kept = layer + 4 * width(config) * layers(config) if spec.gradient_checkpointing else layer * layers(config)
-    outputs = config["vocab_size"] if spec.resolved_task == "causal_lm" else 0
+    outputs = config["vocab_size"] if spec.resolved_task in ("causal_lm", "masked_lm") else 0
     return spec.micro_batch * length * (kept + 12 * width(config) + 16 * outputs)
 
 

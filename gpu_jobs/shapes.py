@@ -96,8 +96,18 @@ def _bert(config: Config, task: str) -> Shapes:
             shapes |= _linear(f"{at}.attention.{part}", width, width)
         shapes |= _norm(f"{at}.attention.output.LayerNorm", width) | _norm(f"{at}.output.LayerNorm", width)
         shapes |= _linear(f"{at}.intermediate.dense", width, ffn) | _linear(f"{at}.output.dense", ffn, width)
+    if task == "masked_lm":
+        return shapes | _mask_head(config, width)
     shapes |= _linear("bert.pooler.dense", width, width)
     return shapes | _linear("classifier", width, config.get("num_labels", 2))
+
+
+def _mask_head(config: Config, width: int) -> Shapes:
+    """BERT's output over the vocabulary: a layer more, and a bias of the tied table."""
+    at, vocab = "cls.predictions", config["vocab_size"]
+    shapes = {f"{at}.bias": (vocab,)} | _linear(f"{at}.transform.dense", width, width)
+    shapes |= _norm(f"{at}.transform.LayerNorm", width)
+    return shapes if config.get("tie_word_embeddings", True) else shapes | _linear(f"{at}.decoder", width, vocab)
 
 
 def _vit(config: Config, task: str) -> Shapes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 CAUSAL = ("llama", "gpt2")
 ARCHITECTURES = ("llama", "gpt2", "bert", "vit")
+# What a sample of text is: a text; a prompt with its answer; a prompt with a better and a worse answer; a prompt alone.
+Form: TypeAlias = Literal["text", "instruction", "preference", "prompts"]
 
 
 class Source(BaseModel):
@@ -27,7 +29,8 @@ class ConfigModel(Source):
 
     source: Literal["config"] = "config"
     architecture: Literal["llama", "gpt2", "bert", "vit"] = Field(
-        "llama", description="llama and gpt2 write text; bert classifies text; vit classifies images."
+        "llama",
+        description="llama and gpt2 write text; bert classifies text or fills in masked tokens; vit classifies images.",
     )
     layers: int = Field(4, ge=1, le=256, description="Transformer blocks.")
     width: int = Field(128, ge=8, le=32768, description="Size of the residual stream; a multiple of heads.")
@@ -243,6 +246,18 @@ class Data(Source):
         description="Share held out from training and evaluation; judged only once, at the end, when report_test asks "
         "for it. eval_fraction is of the rest.",
     )
+    chat_template: str | None = Field(
+        None,
+        min_length=1,
+        max_length=50_000,
+        description="A Jinja template that renders messages (role, content) as text. Empty: the tokenizer's own, else "
+        "Hone's. With it, a prompt and its answer are rendered as messages, too; without it, they follow each other.",
+        json_schema_extra={"advanced": True},
+    )
+
+    def forms(self) -> frozenset[Form] | None:
+        """The forms in which the samples can be had, or None where that is seen only when the data are read."""
+        return frozenset({"text"})
 
     def shares(self) -> dict[str, float]:
         """The shares that "eval" and, where one is wanted, "test" are to have of the data."""
@@ -252,6 +267,11 @@ class Data(Source):
     def has_test(self) -> bool:
         """Whether there is a test split."""
         return self.test_fraction > 0
+
+
+def _column(help_: str) -> Any:
+    """A column of which few data sets need to be told."""
+    return Field(None, min_length=1, max_length=200, description=help_, json_schema_extra={"advanced": True})
 
 
 class Table(Data):
@@ -269,6 +289,40 @@ class Table(Data):
     label_column: str | None = Field(
         None, min_length=1, max_length=200, description="The column with the class. Empty: 'label'."
     )
+    prompt_column: str | None = _column(
+        "The column with the prompt, text or a list of messages. Empty: 'prompt', 'instruction' or 'question'."
+    )
+    answer_column: str | None = _column(
+        "The column with the answer to the prompt. Empty: 'answer', 'output', 'response' or 'completion'."
+    )
+    messages_column: str | None = _column(
+        "The column with a list of messages, each with role (system, user, assistant) and content. Empty: 'messages'."
+    )
+    chosen_column: str | None = _column(
+        "The column with the better answer, text or a list of messages. Empty: 'chosen'."
+    )
+    rejected_column: str | None = _column("The column with the worse answer. Empty: 'rejected'.")
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Self:
+        if self.messages_column and (self.prompt_column or self.answer_column):
+            raise ValueError(
+                "messages_column holds prompts and answers alike: leave prompt_column and answer_column empty, or it"
+            )
+        for one, other in (("chosen_column", "rejected_column"), ("rejected_column", "chosen_column")):
+            if getattr(self, one) and not getattr(self, other):
+                raise ValueError(f"{one} goes with {other}: name both, or neither")
+        return self
+
+    def forms(self) -> frozenset[Form] | None:
+        named: set[Form] = set()
+        if self.format == "text" or self.text_column or self.label_column:
+            named |= {"text"}
+        if self.messages_column or self.answer_column:
+            named |= {"instruction", "prompts"}
+        if self.chosen_column:
+            named |= {"preference", "prompts"}
+        return frozenset(named) or None
 
 
 class BuiltinData(Data):
@@ -277,12 +331,21 @@ class BuiltinData(Data):
     model_config = ConfigDict(title="Built-in data")
 
     source: Literal["builtin"] = "builtin"
-    name: Literal["language-reference", "stdlib-source", "digits"] = Field(
+    name: Literal["language-reference", "stdlib-source", "topic-questions", "stdlib-packages", "digits"] = Field(
         "language-reference",
         description="language-reference: Python's language reference, 465,000 characters of English. stdlib-source: "
-        "source code of the standard library, up to 8 million characters. digits: 1,797 handwritten digits of 8 x 8 "
-        "pixels.",
+        "source code of the standard library, up to 8 million characters. topic-questions: about 400 questions on 79 "
+        "topics of the reference with their answers, and answers that belong to other topics. stdlib-packages: 3,200 "
+        "snippets of code from 8 packages, to be told apart. digits: 1,797 handwritten digits of 8 x 8 pixels.",
     )
+
+    def forms(self) -> frozenset[Form] | None:
+        return frozenset({"instruction", "preference", "prompts"} if self.name == "topic-questions" else {"text"})
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether each sample has a class."""
+        return self.name in ("stdlib-packages", "digits")
 
 
 class PathData(Table):

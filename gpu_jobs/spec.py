@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
 
 from gpu_jobs import registry
-from gpu_jobs.sources import BuiltinData, DataSource, ModelSource, Source, new_model
+from gpu_jobs.sources import BuiltinData, Data, DataSource, Form, ModelSource, Source, new_model
 
 if TYPE_CHECKING:
     MethodKnobs: TypeAlias = registry.Knobs
@@ -22,7 +22,7 @@ else:
     ScheduleKnobs = registry.union("schedules")
     ObjectiveKnobs = registry.union("objectives")
 
-Task: TypeAlias = Literal["causal_lm", "sequence_classification", "image_classification"]
+Task: TypeAlias = Literal["causal_lm", "masked_lm", "sequence_classification", "image_classification"]
 
 
 class JobSpec(BaseModel):
@@ -78,8 +78,12 @@ class Training(JobSpec):
     sequence_length: int = knob(
         256, "Tokens per sample; longer text is packed or cut.", "Data", ge=2, le=1_048_576, validate_default=True
     )
-    objective: ObjectiveKnobs = knob(
-        {"name": "cross_entropy"}, "What is minimised.", "Objective", advanced=True, validate_default=True
+    packing: Literal["auto", "joined", "isolated", "none"] = knob(
+        "auto",
+        "How samples fill a row of sequence_length. joined: text on text, cut anywhere. isolated: whole samples, none of "
+        "which sees another. none: one a row, padded. auto: joined for text, isolated for instructions.",
+        "Data",
+        advanced=True,
     )
     teacher: ModelSource | None = knob(
         None, "A second model, for objectives that learn from one. Empty: none.", "Objective", advanced=True
@@ -89,6 +93,9 @@ class Training(JobSpec):
         "A second data set on which the model is judged before and after, too: what it forgets. Unlearning keeps it.",
         "Objective",
         advanced=True,
+    )
+    objective: ObjectiveKnobs = knob(
+        {"name": "cross_entropy"}, "What is minimised.", "Objective", advanced=True, validate_default=True
     )
     method: MethodKnobs = knob({"name": "full"}, "Which weights are trained.", "Method", validate_default=True)
     optimizer: OptimizerKnobs = knob({"name": "adamw"}, "The update rule.", "Optimization", validate_default=True)
@@ -153,6 +160,13 @@ class Training(JobSpec):
         return _task(self.task, self.model, self.data)
 
     @property
+    def form(self) -> Form:
+        """In which form the objective reads the data: the first of its forms that they may have."""
+        found = _form(registry.method_of(self.objective).module.FORMS, self.data)
+        assert found is not None  # else the spec had been refused
+        return found
+
+    @property
     def micro_batch(self) -> int:
         """Samples that one GPU works on at once."""
         return self.batch_size // (self.accumulation * self.gpus)
@@ -183,16 +197,32 @@ class Training(JobSpec):
             raise ValueError("report_test needs a test split: set data.test_fraction, to 0.1 for example")
         return report_test
 
+    @field_validator("packing")
+    @classmethod
+    def _packing_fits(cls, packing: str, info: ValidationInfo) -> str:
+        if all(field in info.data for field in ("model", "data", "task")):
+            task = _task(info.data["task"], info.data["model"], info.data["data"])
+            if packing not in _PACKINGS.get(task, ("auto",)):
+                allowed = " or ".join(_PACKINGS.get(task, ("auto",)))
+                raise ValueError(f"packing {packing!r} is not for task {task!r}: choose {allowed}")
+        return packing
+
     @field_validator("objective")
     @classmethod
     def _objective_fits(cls, objective: registry.Knobs, info: ValidationInfo) -> registry.Knobs:
-        if "model" in info.data and "data" in info.data and "task" in info.data:
+        module = registry.method_of(objective).module
+        if all(field in info.data for field in ("model", "data", "task")):
             task = _task(info.data["task"], info.data["model"], info.data["data"])
-            tasks = registry.method_of(objective).module.TASKS
-            if task not in tasks:
+            if task not in module.TASKS:
+                raise ValueError(f"objective {objective.name!r} is for task {' or '.join(module.TASKS)}, not {task!r}")
+            if _form(module.FORMS, info.data["data"]) is None:
                 raise ValueError(
-                    f"objective {objective.name!r} is for task {' or '.join(tasks)}, and this one is {task!r}"
+                    f"objective {objective.name!r} needs data of the form {' or '.join(module.FORMS)}, and these are "
+                    f"{' or '.join(sorted(info.data['data'].forms()))}"
                 )
+        for field in getattr(module, "NEEDS", ()):
+            if info.data.get(field) is None:
+                raise ValueError(f"objective {objective.name!r} needs {field}: name it")
         return objective
 
     @field_validator("task")
@@ -206,9 +236,20 @@ class Training(JobSpec):
 _TASKS: dict[str, tuple[Task, ...]] = {
     "llama": ("causal_lm", "sequence_classification"),
     "gpt2": ("causal_lm", "sequence_classification"),
-    "bert": ("sequence_classification",),
+    "bert": ("sequence_classification", "masked_lm"),
     "vit": ("image_classification",),
 }
+
+_PACKINGS: dict[Task, tuple[str, ...]] = {  # an encoder would see the sample beside its own
+    "causal_lm": ("auto", "joined", "isolated", "none"),
+    "masked_lm": ("auto", "joined", "none"),
+}
+
+
+def _form(wanted: Sequence[Form], data: Data) -> Form | None:
+    """The first form of those wanted that the data may have; what they have is not always known before they are read."""
+    there = data.forms()
+    return next((form for form in wanted if there is None or form in there), None)
 
 
 def _is_images(data: Source) -> bool:
@@ -221,12 +262,14 @@ def _task(task: Task | str, model: Source, data: Source) -> Task:
     if _is_images(data):
         return "image_classification"
     new = new_model(model)
-    if getattr(data, "label_column", None) or (new and new.architecture == "bert"):
+    if getattr(data, "label_column", None) or (isinstance(data, BuiltinData) and data.has_labels):
         return "sequence_classification"
+    if new and new.architecture == "bert":
+        return "masked_lm" if isinstance(data, BuiltinData) else "sequence_classification"
     return "causal_lm"
 
 
-def _check_task(task: Task, model: Source, data: Source) -> None:
+def _check_task(task: Task, model: Source, data: Data) -> None:
     """Raises ValueError when the data or the architecture can't serve the task."""
     if _is_images(data) != (task == "image_classification"):
         raise ValueError(f"task {task!r} does not fit these data: choose auto")
@@ -236,8 +279,10 @@ def _check_task(task: Task, model: Source, data: Source) -> None:
             f"model architecture {new.architecture!r} can't do task {task!r}: it does "
             f"{' or '.join(_TASKS[new.architecture])}"
         )
-    if isinstance(data, BuiltinData) and task == "sequence_classification":
+    if isinstance(data, BuiltinData) and task == "sequence_classification" and not data.has_labels:
         raise ValueError(f"task {task!r} needs data with labels: data {data.name!r} has none")
+    if task not in ("causal_lm", "image_classification") and "text" not in (data.forms() or {"text"}):
+        raise ValueError(f"task {task!r} needs plain text: these data hold prompts and answers")
 
 
 @cache

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CLASSES = {
     "causal_lm": "AutoModelForCausalLM",
+    "masked_lm": "AutoModelForMaskedLM",
     "sequence_classification": "AutoModelForSequenceClassification",
     "image_classification": "AutoModelForImageClassification",
 }

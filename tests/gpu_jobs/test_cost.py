@@ -15,6 +15,7 @@ from tests.gpu_jobs.training import LORA, TINY
 
 CLASSES = {
     "causal_lm": "AutoModelForCausalLM",
+    "masked_lm": "AutoModelForMaskedLM",
     "sequence_classification": "AutoModelForSequenceClassification",
     "image_classification": "AutoModelForImageClassification",
 }
@@ -26,6 +27,11 @@ MODELS = {
     "gpt2 untied": ("causal_lm", ConfigModel(architecture="gpt2", layers=1, width=32, heads=2, tie_embeddings=False)),
     "gpt2 classifier": ("sequence_classification", ConfigModel(architecture="gpt2", layers=1, width=32, heads=2)),
     "bert": ("sequence_classification", ConfigModel(architecture="bert", layers=2, width=32, heads=2)),
+    "bert masked": ("masked_lm", ConfigModel(architecture="bert", layers=2, width=32, heads=2)),
+    "bert masked untied": (
+        "masked_lm",
+        ConfigModel(architecture="bert", layers=1, width=32, heads=2, tie_embeddings=False),
+    ),
     "vit": (
         "image_classification",
         ConfigModel(architecture="vit", layers=2, width=32, heads=2, image_size=8, patch_size=2, channels=3),
@@ -34,7 +40,7 @@ MODELS = {
 
 
 def config_of(task: str, source: ConfigModel) -> dict[str, Any]:
-    return source.config(vocab_size=258, labels=None if task == "causal_lm" else 7)
+    return source.config(vocab_size=258, labels=None if task.endswith("_lm") else 7)
 
 
 def build(task: str, source: ConfigModel) -> Any:
@@ -50,7 +56,7 @@ def inputs(task: str, source: ConfigModel, samples: int, length: int) -> dict[st
     if task == "image_classification":
         return {"pixel_values": torch.randn(samples, source.channels, source.image_size, source.image_size)}
     batch = {"input_ids": torch.ones(samples, length, dtype=torch.long)}
-    return batch if task == "causal_lm" else batch | {"attention_mask": torch.ones(samples, length, dtype=torch.long)}
+    return batch if task.endswith("_lm") else batch | {"attention_mask": torch.ones(samples, length, dtype=torch.long)}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -72,7 +78,9 @@ def test_built_in_sizes_are_counted_exactly(name: str) -> None:
     assert shapes.count(found) == count
 
 
-@pytest.mark.parametrize("name", ["llama", "llama untied", "bert", "vit", "llama classifier"])
+@pytest.mark.parametrize(
+    "name", ["llama", "llama untied", "bert", "bert masked", "bert masked untied", "vit", "llama classifier"]
+)
 def test_forward_flops_are_those_torch_counts(name: str) -> None:
     """GPT-2's Conv1D multiplies by addmm like the others; its counting is covered by the shapes."""
     task, source = MODELS[name]
@@ -125,6 +133,14 @@ def test_an_adapter_saves_the_gradients_of_frozen_weights() -> None:
     assert whole.flops["per_step"] == 4 * (6 * matrices * 16 + attention)
     assert added is not None
     assert adapter.flops["per_step"] == 4 * ((4 * matrices + 6 * added) * 16 + attention)
+
+
+def test_a_masked_model_is_planned_with_its_output_and_the_token_that_masks() -> None:
+    found = cost.plan(training({"model": {"source": "builtin", "name": "nano-bert"}, "task": "masked_lm"}))
+    fields = BUILTIN_MODELS["nano-bert"].config(vocab_size=259)
+    expected = shapes.parameters(fields, "masked_lm")
+    assert expected is not None and found.parameters["total"] == shapes.count(expected)
+    assert expected["cls.predictions.bias"] == (259,)
 
 
 def test_gradient_checkpointing_adds_a_forward() -> None:

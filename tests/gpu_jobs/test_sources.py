@@ -34,6 +34,8 @@ GOOD_DATA = [
     {"source": "path", "path": "/data", "format": "csv", "text_column": "body", "label_column": "class"},
     {"source": "path", "path": "/data/train.txt", "eval_path": "/data/eval.txt"},
     {"source": "upload", "upload": 7, "eval_fraction": 0.2},
+    {"source": "path", "path": "/a", "prompt_column": "q", "answer_column": "a", "chat_template": "{{ messages }}"},
+    {"source": "hub", "id": "some/chats", "messages_column": "turns", "chosen_column": "a", "rejected_column": "b"},
     {"source": "hub", "id": "roneneldan/TinyStories", "split": "train", "eval_split": "validation"},
 ]
 BAD_MODELS = [
@@ -57,11 +59,14 @@ BAD_MODELS = [
     ({}, "Unable to extract tag", ""),
 ]
 BAD_DATA = [
-    ({"source": "builtin", "name": "mnist"}, "'language-reference', 'stdlib-source' or 'digits'"),
+    ({"source": "builtin", "name": "mnist"}, "'topic-questions', 'stdlib-packages' or 'digits'"),
     ({"source": "path", "path": "/data", "eval_fraction": 0}, "greater than 0"),
     ({"source": "path", "path": "/data", "eval_fraction": 0.6}, "less than or equal to 0.5"),
     ({"source": "path", "path": "/data", "format": "xlsx"}, "'auto', 'text', 'csv', 'jsonl' or 'parquet'"),
     ({"source": "upload"}, "Field required"),
+    ({"source": "upload", "upload": 1, "chosen_column": "a"}, "chosen_column goes with rejected_column: name both"),
+    ({"source": "upload", "upload": 1, "rejected_column": "a"}, "rejected_column goes with chosen_column: name both"),
+    ({"source": "upload", "upload": 1, "messages_column": "a", "prompt_column": "b"}, "messages_column holds prompts"),
     ({"source": "builtin", "name": "digits", "text_column": "x"}, "Extra inputs are not permitted"),
 ]
 
@@ -100,6 +105,24 @@ def test_only_runs_and_uploads_are_inputs() -> None:
     assert [name for name in references if name] == ["run:3"]
     references = [DATA.validate_python(given_).reference() for given_ in GOOD_DATA]
     assert [name for name in references if name] == ["upload:7"]
+
+
+@pytest.mark.parametrize(
+    ("given_", "forms"),
+    [
+        ({"source": "builtin", "name": "stdlib-source"}, {"text"}),
+        ({"source": "builtin", "name": "topic-questions"}, {"instruction", "preference", "prompts"}),
+        ({"source": "path", "path": "a.jsonl"}, None),
+        ({"source": "path", "path": "a.jsonl", "prompt_column": "q"}, None),
+        ({"source": "path", "path": "a", "format": "text"}, {"text"}),
+        ({"source": "path", "path": "a.csv", "label_column": "class"}, {"text"}),
+        ({"source": "path", "path": "a.csv", "answer_column": "a"}, {"instruction", "prompts"}),
+        ({"source": "path", "path": "a.csv", "messages_column": "a"}, {"instruction", "prompts"}),
+        ({"source": "path", "path": "a.csv", "chosen_column": "a", "rejected_column": "b"}, {"preference", "prompts"}),
+    ],
+)
+def test_the_forms_are_known_where_the_columns_are_named(given_: dict[str, Any], forms: set[str] | None) -> None:
+    assert DATA.validate_python(given_).forms() == forms
 
 
 def test_every_field_explains_itself() -> None:

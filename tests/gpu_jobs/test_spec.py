@@ -83,6 +83,24 @@ def test_a_model_that_can_not_do_the_task_is_refused() -> None:
     assert "can't do task 'image_classification'" in found["pretrain.task"]
 
 
+def test_questions_and_answers_are_for_models_that_write() -> None:
+    found = complaints({"data": {"source": "builtin", "name": "topic-questions"}, "task": "sequence_classification"})
+    assert "data 'topic-questions' has none" in found["pretrain.task"]
+    bert = {"model": {"source": "builtin", "name": "nano-bert"}}
+    found = complaints({**bert, "data": {"source": "builtin", "name": "topic-questions"}})
+    assert "task 'masked_lm' needs plain text" in found["pretrain.task"]
+
+
+def test_packing_that_does_not_fit_the_task_is_refused_with_what_does() -> None:
+    bert = {"model": {"source": "builtin", "name": "nano-bert"}, "packing": "isolated"}
+    assert (
+        "packing 'isolated' is not for task 'masked_lm': choose auto or joined or none"
+        in (complaints(bert)["pretrain.packing"])
+    )
+    labelled = {"data": {"source": "builtin", "name": "stdlib-packages"}, "packing": "none"}
+    assert "task 'sequence_classification': choose auto" in complaints(labelled)["pretrain.packing"]
+
+
 def test_pretraining_offers_no_adapter() -> None:
     assert complaints({"method": {"name": "lora"}})
 
@@ -100,6 +118,9 @@ def test_a_knob_out_of_bounds_is_named_with_its_method() -> None:
         ({"data": {"source": "upload", "upload": 1, "label_column": "label"}}, "sequence_classification"),
         ({"data": {"source": "upload", "upload": 1}, "model": {"source": "builtin", "name": "nano-bert"}},
          "sequence_classification"),
+        ({"model": {"source": "builtin", "name": "nano-bert"}}, "masked_lm"),
+        ({"data": {"source": "builtin", "name": "stdlib-packages"}}, "sequence_classification"),
+        ({"data": {"source": "builtin", "name": "topic-questions"}}, "causal_lm"),
     ],
 )  # fmt: skip
 def test_task_auto_goes_by_the_model_and_the_data(changes: dict[str, Any], task: str) -> None:
