@@ -80,8 +80,8 @@ class Training(JobSpec):
     )
     packing: Literal["auto", "joined", "isolated", "none"] = knob(
         "auto",
-        "How samples fill a row of sequence_length. joined: text on text, cut anywhere. isolated: whole samples, none of "
-        "which sees another. none: one a row, padded. auto: joined for text, isolated for instructions.",
+        "How samples fill a row of sequence_length. joined: text on text, cut anywhere. isolated: whole samples, of "
+        "which none sees another. none: one a row, padded. auto: joined for text, isolated for instructions.",
         "Data",
         advanced=True,
     )
@@ -247,7 +247,7 @@ _PACKINGS: dict[Task, tuple[str, ...]] = {  # an encoder would see the sample be
 
 
 def _form(wanted: Sequence[Form], data: Data) -> Form | None:
-    """The first form of those wanted that the data may have; what they have is not always known before they are read."""
+    """The first of the wanted forms that the data may have; of some it is known only once they are read."""
     there = data.forms()
     return next((form for form in wanted if there is None or form in there), None)
 

@@ -38,11 +38,15 @@ SEPARATOR = "|"  # between a parameter's name and that of its state
 
 @dataclass
 class Progress:
-    """How far a run is: updates done, tokens read, and the seconds of the attempts before this one."""
+    """How far a run is: updates done, tokens read, and the seconds of the attempts before this one.
+
+    `full_tokens` counts every sample as full, so that it is known before the samples are read: schedules go by it.
+    """
 
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    full_tokens: int = 0
 
 
 def whole(tensor: Tensor) -> Tensor:

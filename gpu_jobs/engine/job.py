@@ -50,10 +50,16 @@ class Job:
     facts: dict[str, Any]
     before: dict[str, float] = field(default_factory=dict)  # the quality before the first step, where it was asked for
     begun: float = field(default_factory=time.perf_counter)  # when this attempt began
+    origin: Progress = field(default_factory=Progress)  # where this attempt began
 
     def seconds(self) -> float:
         """Wall time of the run so far: this attempt and those before it."""
         return self.progress.seconds + time.perf_counter() - self.begun
+
+    def full_tokens(self, step: int) -> int:
+        """Tokens before update `step`, every sample counted as full; those of other attempts by their own specs."""
+        per_step = self.spec.batch_size * int(self.facts["tokens_per_sample"])
+        return self.origin.full_tokens + (step - self.origin.step) * per_step
 
     def batches(self, indices: Indices, parts: int) -> list[Batch]:
         """This rank's share of these samples, in `parts`, still on the CPU."""
@@ -83,7 +89,8 @@ class Job:
             self._write("method", state, folder)
         self.ranks.barrier()
         if self.ranks.is_main:
-            checkpoint.write_state(folder, replace(self.progress, seconds=self.seconds()), self._saved_facts())
+            now = replace(self.progress, seconds=self.seconds(), full_tokens=self.full_tokens(self.progress.step))
+            checkpoint.write_state(folder, now, self._saved_facts())
             folder = checkpoint.publish(folder)
         self.ranks.barrier()
         return folder
@@ -233,7 +240,9 @@ def _resume(job: Job, state: dict[str, Any]) -> None:
     checkpoint.load_model(folder, job.bare, job.hooks.trained())
     checkpoint.load_optimizer(folder, job.hooks.optimized(), job.optimizer)
     checkpoint.load_rng(folder, state, job.device, job.ranks.rank)
-    job.progress = Progress(state["step"], state["tokens"], state["seconds"])
+    full_tokens = state.get("full_tokens", state["tokens"])  # checkpoints of earlier versions have only the latter
+    job.origin = Progress(state["step"], state["tokens"], state["seconds"], full_tokens)
+    job.progress = replace(job.origin)
     job.before = state.get("before", {})
 
 

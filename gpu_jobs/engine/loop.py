@@ -69,7 +69,7 @@ def _steps(job: Job, telemetry: Telemetry, monitor: Monitor) -> Generator[Event,
             yield from _stop(job)
             return True
 
-        rate = optim.set_rate(spec, job.optimizer, step)
+        rate = optim.set_rate(spec, job.optimizer, step, job.full_tokens(step))
         values = update(job, step, rate)
         telemetry.push(step + 1, rate, values, job.hooks.readings() | job.objective.readings())
         should_stop = yield from _readings(job, telemetry, monitor)

@@ -11,6 +11,7 @@ from gpu_jobs import registry
 from gpu_jobs.anatomy import adapter_of
 from gpu_jobs.contracts import Hooks, Objective
 from gpu_jobs.engine import adapters
+from gpu_jobs.methods.schedules import Moment
 from gpu_jobs.spec import Training
 
 if TYPE_CHECKING:
@@ -59,10 +60,17 @@ def build_optimizer(spec: Training, parameters: Mapping[str, nn.Parameter]) -> o
     return optimizer
 
 
-def set_rate(spec: Training, optimizer: optim.Optimizer, step: int) -> float:
-    """Sets and returns the learning rate of update `step`, counted from 0."""
-    factor = registry.method_of(spec.schedule).module.factor(spec.schedule, step, spec.steps)
-    rate = float(spec.optimizer.lr * factor)  # type: ignore[attr-defined]
+def set_rate(spec: Training, optimizer: optim.Optimizer, step: int, tokens: int | None = None) -> float:
+    """Sets and returns the learning rate of update `step`, counted from 0, before which `tokens` were read.
+
+    Without `tokens`, they are those of a text that was read from step 0 under this spec. A group with an "lr_factor"
+    gets that many times the rate.
+    """
+    if tokens is None:
+        tokens = step * spec.batch_size * spec.sequence_length
+    peak = spec.optimizer.lr  # type: ignore[attr-defined]
+    at = Moment(step, spec.steps, tokens, spec.batch_size, peak)
+    rate = float(peak * registry.method_of(spec.schedule).module.factor(spec.schedule, at))
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("lr_factor", 1.0)
     return rate

@@ -19,8 +19,8 @@ from gpu_jobs import registry
 class Knobs(registry.Knobs):
     name: Literal["halving"]
     every: int = 10
-def factor(knobs, step, steps):
-    return 0.5 ** (step // knobs.every)
+def factor(knobs, at):
+    return 0.5 ** (at.step // knobs.every)
 '''
 BLOCKED = """
 import sys
@@ -68,11 +68,12 @@ def test_a_new_file_is_a_new_method(tmp_path: Path) -> None:
     (tmp_path / "gpu_jobs/methods/schedules/halving.py").write_text(NEW_METHOD)
     code = (
         "from gpu_jobs import registry, spec\n"
+        "from gpu_jobs.methods.schedules import Moment\n"
         "method = registry.methods('schedules')['halving']\n"
         "assert (method.title, method.summary) == ('Step', 'The rate halves every `every` steps.')\n"
         "data = {'kind': 'pretrain', 'model': {'source': 'builtin'}, 'data': {'source': 'builtin'}}\n"
         "parsed = spec.parse({**data, 'schedule': {'name': 'halving', 'every': 3}})\n"
-        "assert method.module.factor(parsed.schedule, 6, 100) == 0.25\n"
+        "assert method.module.factor(parsed.schedule, Moment(6, 100, 0, 1, 1.0)) == 0.25\n"
         "assert 'halving' in spec.schema('pretrain')['properties']['schedule']['discriminator']['mapping']\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)

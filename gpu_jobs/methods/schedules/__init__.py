@@ -1,5 +1,19 @@
-"""The learning rate over the steps of a run.
+"""The learning rate over a run.
 
-Contract: `factor(knobs, step, steps) -> float`, what the peak rate is multiplied by in update `step`, counted from
-0. Pure: a resumed run needs no state of it.
+Contract: `factor(knobs, at) -> float`, what the peak rate is multiplied by in the update at this `Moment`. Pure: a
+resumed run needs no state of it.
 """
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Moment(NamedTuple):
+    """Where a run is when the rate of an update is set."""
+
+    step: int  # the update, counted from 0
+    steps: int  # updates of the whole run
+    tokens: int  # read before this update; every sample counts as full
+    batch_size: int  # samples of this update
+    peak: float  # the rate that the factor multiplies

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from gpu_jobs import registry
+from gpu_jobs.methods.schedules import Moment
 
 
 class Knobs(registry.Knobs):
@@ -20,6 +21,6 @@ class Knobs(registry.Knobs):
     warmup_steps: int = Field(0, ge=0, le=1_000_000, description="Updates over which the rate rises to its peak.")
 
 
-def factor(knobs: Knobs, step: int, steps: int) -> float:
-    """What the peak rate is multiplied by in update `step` of `steps`."""
-    return (step + 1) / knobs.warmup_steps if step < knobs.warmup_steps else 1.0
+def factor(knobs: Knobs, at: Moment) -> float:
+    """What the peak rate is multiplied by at this moment."""
+    return (at.step + 1) / knobs.warmup_steps if at.step < knobs.warmup_steps else 1.0

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field
 
 from gpu_jobs import registry
+from gpu_jobs.methods.schedules import Moment
 
 PAPER = "https://arxiv.org/abs/1608.03983"
 
@@ -25,9 +26,9 @@ class Knobs(registry.Knobs):
     final: float = Field(0.0, ge=0, le=1, description="Share of the peak rate towards which it falls; often 0.1.")
 
 
-def factor(knobs: Knobs, step: int, steps: int) -> float:
-    """What the peak rate is multiplied by in update `step` of `steps`."""
-    if step < knobs.warmup_steps:
-        return (step + 1) / knobs.warmup_steps
-    done = (step - knobs.warmup_steps) / max(1, steps - knobs.warmup_steps)
+def factor(knobs: Knobs, at: Moment) -> float:
+    """What the peak rate is multiplied by at this moment."""
+    if at.step < knobs.warmup_steps:
+        return (at.step + 1) / knobs.warmup_steps
+    done = (at.step - knobs.warmup_steps) / max(1, at.steps - knobs.warmup_steps)
     return knobs.final + (1 - knobs.final) * (1 + math.cos(math.pi * done)) / 2

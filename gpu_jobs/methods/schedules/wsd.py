@@ -17,6 +17,7 @@ from typing import Literal
 from pydantic import Field
 
 from gpu_jobs import registry
+from gpu_jobs.methods.schedules import Moment
 
 PAPER = "https://arxiv.org/abs/2404.06395"
 
@@ -29,10 +30,10 @@ class Knobs(registry.Knobs):
     shape: Literal["linear", "sqrt"] = Field("sqrt", description="sqrt falls fast at first, then slowly.")
 
 
-def factor(knobs: Knobs, step: int, steps: int) -> float:
-    """What the peak rate is multiplied by in update `step` of `steps`."""
-    if step < knobs.warmup_steps:
-        return (step + 1) / knobs.warmup_steps
-    decay = max(1, round(knobs.decay * steps))
-    done = max(0, step - steps + decay) / decay
+def factor(knobs: Knobs, at: Moment) -> float:
+    """What the peak rate is multiplied by at this moment."""
+    if at.step < knobs.warmup_steps:
+        return (at.step + 1) / knobs.warmup_steps
+    decay = max(1, round(knobs.decay * at.steps))
+    done = max(0, at.step - at.steps + decay) / decay
     return 1 - (1 - knobs.final) * (math.sqrt(done) if knobs.shape == "sqrt" else done)

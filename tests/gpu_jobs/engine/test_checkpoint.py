@@ -32,6 +32,9 @@ CASES = {
                                  "model": {"source": "config", "architecture": "vit", "layers": 1, "width": 8,
                                            "heads": 1}},
     "adapter with dropout": {"kind": "finetune", "method": {**LORA, "dropout": 0.2}},
+    "a schedule by tokens": {"data": {"source": "builtin", "name": "digits"}, "optimizer": {"name": "adamw", "lr": 0.5},
+                             "model": {"source": "config", "architecture": "vit", "layers": 1, "width": 8, "heads": 1},
+                             "schedule": {"name": "power", "a": 0.1}},
 }  # fmt: skip
 SLOW_STEPS = {**TINY, "steps": 400, "checkpoint_every": 20, "eval_every": 0}
 
@@ -182,6 +185,18 @@ def test_going_on_under_another_spec_keeps_the_state_and_takes_its_knobs(bench: 
         mean, root = moments[f"{name}|exp_avg"] / (1 - 0.5**7), (second / (1 - 0.7**7)).sqrt()
         decayed = before * (1 - 0.02 * (0.3 if before.ndim >= 2 else 0))
         assert torch.allclose(weights[name], decayed - 0.02 * mean / (root + 1e-6), rtol=1e-4, atol=1e-5)
+
+
+def test_a_schedule_by_tokens_goes_on_with_those_that_were_read(bench: Bench) -> None:
+    """Five updates of 64 tokens, then one with twice the batch: lr = beta a n^b, with n 320 and 448."""
+    changes = {"optimizer": {"name": "adamw", "lr": 0.05}, "schedule": {"name": "power", "a": 0.1, "decay": 0}}
+    first = bench.run(changes, should_stop=after(5))
+    second = bench.run({**changes, "batch_size": 8, "steps": 7}, resume_from=first.work_dir / "checkpoints/step-5")
+    assert first.series("train/lr")[5] == pytest.approx(4 * 0.1 * 256**-0.51)
+    assert second.series("train/lr") == {
+        6: pytest.approx(8 * 0.1 * 320**-0.51),
+        7: pytest.approx(8 * 0.1 * 448**-0.51),
+    }
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(bench: Bench, tmp_path: Path) -> None:
