@@ -31,7 +31,7 @@ class Difference(NamedTuple):
     p_value: float | None
 
 
-class _Sizes(NamedTuple):
+class Sizes(NamedTuple):
     """Standard error of a difference of means, and Welch's degrees of freedom."""
 
     error: float
@@ -62,7 +62,7 @@ def difference(a: Sequence[float], b: Sequence[float], confidence: float = 0.95)
     gap = _mean(a) - _mean(b)
     if min(len(a), len(b)) < 2 or not (_finite(a) and _finite(b)):
         return Difference(gap, None, None, None)
-    error, freedom = _welch(_variance(a), _variance(b), len(a), len(b))
+    error, freedom = welch(_variance(a), _variance(b), len(a), len(b))
     if not error:
         return Difference(gap, gap, gap, float(gap == 0))
     half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
@@ -83,7 +83,7 @@ def seeds_needed(a: Sequence[float], b: Sequence[float], *, confidence: float = 
     spreads, sizes = (_variance(a), _variance(b)), (len(a), len(b))
 
     def enough(more: int) -> bool:
-        return _power(seen.mean, _welch(*spreads, sizes[0] + more, sizes[1] + more), confidence) >= power
+        return _power(seen.mean, welch(*spreads, sizes[0] + more, sizes[1] + more), confidence) >= power
 
     high = 1
     while not enough(high):
@@ -129,16 +129,16 @@ def _chances(samples: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     return _array(found.pvalue)
 
 
-def _welch(variance_a: float, variance_b: float, n_a: int, n_b: int) -> _Sizes:
+def welch(variance_a: float, variance_b: float, n_a: int, n_b: int) -> Sizes:
     """Degrees of freedom by Welch and Satterthwaite: (u + v)^2 / (u^2 / (n_a - 1) + v^2 / (n_b - 1))."""
     u, v = variance_a / n_a, variance_b / n_b
     if u + v == 0:
-        return _Sizes(0.0, n_a + n_b - 2.0)
+        return Sizes(0.0, n_a + n_b - 2.0)
     share = u / (u + v)  # of shares, because squares of small variances would vanish
-    return _Sizes(math.sqrt(u + v), 1 / (share**2 / (n_a - 1) + (1 - share) ** 2 / (n_b - 1)))
+    return Sizes(math.sqrt(u + v), 1 / (share**2 / (n_a - 1) + (1 - share) ** 2 / (n_b - 1)))
 
 
-def _power(gap: float, sizes: _Sizes, confidence: float) -> float:
+def _power(gap: float, sizes: Sizes, confidence: float) -> float:
     """Of the two-sided test when the true difference is `gap`: the noncentral t beyond its bounds on both sides."""
     from scipy import stats
 

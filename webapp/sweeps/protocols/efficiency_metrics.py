@@ -16,13 +16,12 @@ from pydantic import BaseModel, Field
 from gpu_jobs import registry as jobs
 from webapp.runs.states import Status
 from webapp.sweeps import planning
-from webapp.sweeps.measures import outcomes, reading
+from webapp.sweeps.measures import outcomes, reading, spending
 from webapp.sweeps.measures.reading import Labels, Series
 from webapp.sweeps.registry import Knobs as Base
 from webapp.sweeps.rows import Row
 
 PAPER = "https://arxiv.org/abs/2505.13840"
-SECONDS_PER_HOUR, WATTS_PER_KILOWATT = 3600, 1000
 
 
 class Knobs(Base):
@@ -74,7 +73,7 @@ def plan(knobs: Knobs, base: Mapping[str, Any]) -> list[planning.Planned]:
 
 def analyse(knobs: Knobs, rows: Sequence[Row], series: Series, labels: Labels) -> Result:
     seen, ended = outcomes.outcomes(rows), [row for row in reading.ordered(rows) if row.status == Status.SUCCEEDED]
-    stored = [bytes_ for row in ended if _method(row) == knobs.reference and (bytes_ := _stored(row))]
+    stored = [bytes_ for row in ended if _method(row) == knobs.reference and (bytes_ := spending.stored_bytes(row))]
     reference = reading.mean(stored)
     lines = [_line(knobs, row, reference) for row in ended]
     notes = outcomes.told(seen)
@@ -88,9 +87,10 @@ def _method(row: Row) -> str:
 
 
 def _line(knobs: Knobs, row: Row, reference: float | None) -> Line:
-    seconds = _number(row, "wall_time_s")
-    peak, device = _number(row, "memory.peak_bytes"), _number(row, "memory.device_bytes")
-    flops, stored, rate = _number(row, "flops.total"), _stored(row), _number(row, "speed.samples_per_second")
+    seconds = spending.number(row, "wall_time_s")
+    peak, device = spending.number(row, "memory.peak_bytes"), spending.number(row, "memory.device_bytes")
+    flops, rate = spending.number(row, "flops.total"), spending.number(row, "speed.samples_per_second")
+    stored = spending.stored_bytes(row)
     batch, busy = reading.setting(row, "batch_size"), _mean(row, "utilization_percent")
     return Line(
         run=row.run,
@@ -101,38 +101,16 @@ def _line(knobs: Knobs, row: Row, reference: float | None) -> Line:
         compute_utilization=busy / 100 if busy is not None else None,
         flops_per_second=flops / seconds if flops and seconds else None,
         seconds_per_step=batch / rate if batch and rate else None,
-        tokens_per_second=_number(row, "speed.tokens_per_second"),
-        energy_kwh=_energy(row, seconds),
+        tokens_per_second=spending.number(row, "speed.tokens_per_second"),
+        energy_kwh=spending.energy_kwh(row),
         stored_bytes=stored,
         compression=reference / stored if reference and stored else None,
         wall_time_s=seconds,
     )
 
 
-def _number(row: Row, path: str) -> float | None:
-    """A measured number; a 0 is no measurement of any of these."""
-    value = reading.at(row.result or {}, path)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
-
-
-def _stored(row: Row) -> int | None:
-    value = reading.at(row.result or {}, "stored_bytes")
-    return int(value) if isinstance(value, int) and value > 0 else None
-
-
-def _gpus(row: Row, sensor: str) -> list[float]:
-    names = sorted(name for name in row.metrics if name.startswith("system/gpu") and name.endswith(f"_{sensor}"))
-    return [mean for name in names if (mean := row.metrics[name].mean) is not None]
-
-
 def _mean(row: Row, sensor: str) -> float | None:
-    return reading.mean(_gpus(row, sensor))
-
-
-def _energy(row: Row, seconds: float | None) -> float | None:
-    """All GPUs that it saw together, over its wall time."""
-    watts = _gpus(row, "power_watts")
-    return sum(watts) * seconds / SECONDS_PER_HOUR / WATTS_PER_KILOWATT if watts and seconds else None
+    return reading.mean(spending.gpus(row, sensor))
 
 
 def _phases(row: Row) -> list[Phase]:
