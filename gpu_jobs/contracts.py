@@ -125,6 +125,20 @@ class Objective:
         """Series beside the loss, by name; asked after each step. Scalars."""
         return {}
 
+    def judge(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Sums over an evaluated batch, in float64: "loss", "correct", and "count", the targets they are divided by.
+
+        The plain cross-entropy wherever there is one, so that runs of all objectives can be compared.
+        """
+        from gpu_jobs.engine import objective
+
+        return objective.judge(model, batch)
+
     def measure(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Sums over an evaluated batch beside loss and accuracy, float64 scalars; each is divided by the samples."""
+        """More sums over an evaluated batch, by name; each is divided by the samples."""
         return {}
+
+    @property
+    def score(self) -> str:
+        """What is told beside the loss: "perplexity", its exponential, or "accuracy"."""
+        return "perplexity" if self.spec.resolved_task.endswith("_lm") else "accuracy"

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gpu_jobs.engine import objective
 from gpu_jobs.engine.data import Split, order
 from gpu_jobs.engine.job import Job
 from gpu_jobs.engine.sampler import Indices
@@ -33,17 +32,16 @@ def evaluate(job: Job, side: Side = "eval") -> dict[str, float]:
     job.model.train()
     job.ranks.settle(job.model)
     found = {name: float(job.ranks.sum(value)) for name, value in sums.items()}
-    return {f"{side}/{name}": value for name, value in _means(job.spec.resolved_task, found).items()}
+    return {f"{side}/{name}": value for name, value in _means(job.objective.score, found).items()}
 
 
-def _means(task: str, sums: dict[str, float]) -> dict[str, float]:
+def _means(score: str, sums: dict[str, float]) -> dict[str, float]:
     """From sums to loss, perplexity or accuracy, and means of what the objective has measured."""
-    loss, correct, count, samples = (sums.pop(name) for name in ("loss", "correct", "count", "samples"))
-    judged = {"loss": loss / count} if count else {}
-    if count and task in ("causal_lm", "masked_lm"):
-        judged["perplexity"] = _exp(loss / count)
-    elif count:
-        judged["accuracy"] = correct / count
+    loss, correct, count, samples = (sums.pop(name, 0.0) for name in ("loss", "correct", "count", "samples"))
+    judged: dict[str, float] = {}
+    if count:
+        value = _exp(loss / count) if score == "perplexity" else correct / count
+        judged = {"loss": loss / count, score: value}
     return judged | {name: value / samples for name, value in sums.items()}
 
 
@@ -79,8 +77,6 @@ def _judge(job: Job, split: Split, indices: Indices) -> dict[str, Tensor]:
     prepared = job.objective.prepare(split.batch(share if len(share) else indices[:1]), training=False)
     batch = job.to_device(prepared)
     with torch.no_grad(), job.autocast():
-        loss, correct, count = objective.judge(job.model, batch)
-        more = job.objective.measure(job.model, batch)
-    samples = torch.tensor(float(len(share)), dtype=torch.float64, device=job.device)
-    judged = {"loss": loss, "correct": correct, "count": count, "samples": samples, **more}
+        judged = job.objective.judge(job.model, batch) | job.objective.measure(job.model, batch)
+    judged["samples"] = torch.tensor(float(len(share)), dtype=torch.float64, device=job.device)
     return judged if len(share) else {name: torch.zeros_like(value) for name, value in judged.items()}

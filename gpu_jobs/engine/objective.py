@@ -28,19 +28,34 @@ def targets(batch: Batch) -> Tensor:
     return labels[:, 1:].reshape(-1) if is_shifted(batch) else labels
 
 
-def logits_of(model: nn.Module, batch: Batch) -> Tensor:
-    """(batch, tokens, vocabulary) or (batch, classes); those of virtual tokens that stand before the text left out."""
+def outputs(model: nn.Module, batch: Batch, *, hidden: bool = False) -> Any:
+    """What the model says of the batch's inputs; with the hidden states of every layer when they are asked for."""
     inputs: dict[str, Any] = {name: value for name, value in batch.items() if name not in ("labels", "targets")}
-    logits: Tensor = model(**inputs).logits
+    return model(**inputs, **({"output_hidden_states": True} if hidden else {}))
+
+
+def own_logits(found: Any, batch: Batch) -> Tensor:
+    """(batch, tokens, vocabulary) or (batch, classes); those of virtual tokens that stand before the text left out."""
+    logits: Tensor = found.logits
     return logits[:, -batch["input_ids"].shape[1] :] if logits.ndim == 3 else logits
+
+
+def logits_of(model: nn.Module, batch: Batch) -> Tensor:
+    """The logits that the model gives the batch's tokens, or its samples."""
+    return own_logits(outputs(model, batch), batch)
+
+
+def flat(found: Any, batch: Batch) -> Tensor:
+    """float32 (targets, vocabulary or classes) of a model's outputs."""
+    logits = own_logits(found, batch)
+    if is_shifted(batch):
+        logits = logits[:, :-1]
+    return (logits.flatten(0, 1) if logits.ndim == 3 else logits).float()
 
 
 def scores(model: nn.Module, batch: Batch) -> Tensor:
     """float32 (targets, vocabulary or classes)."""
-    logits = logits_of(model, batch)
-    if is_shifted(batch):
-        logits = logits[:, :-1]
-    return (logits.flatten(0, 1) if logits.ndim == 3 else logits).float()
+    return flat(outputs(model, batch), batch)
 
 
 def loss_sum(model: nn.Module, batch: Batch) -> Tensor:
@@ -65,6 +80,14 @@ def compiled(loss_sum: Callable[[nn.Module, Batch], Tensor]) -> Callable[[nn.Mod
     return run
 
 
+def token_log_probs(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """(batch, tokens - 1) the log-probability of each next token, 0 where it doesn't count, and where it counts."""
+    wanted = labels[:, 1:]
+    counts = wanted != IGNORED
+    chosen = logits[:, :-1].float().log_softmax(-1).gather(-1, wanted.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    return chosen * counts, counts
+
+
 def count(batch: Batch) -> int:
     """Targets that count; call it while the batch is on the CPU."""
     return int((targets(batch) != IGNORED).sum())
@@ -76,10 +99,10 @@ def token_count(batch: Batch, positions: int) -> int:
 
 
 @torch.no_grad()
-def judge(model: nn.Module, batch: Batch) -> Tensor:
-    """float64 (3,): loss sum, correct targets and targets of a batch."""
+def judge(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """The sum of the loss, the correct targets and the targets ("count") of a batch, in float64."""
     predicted, wanted = scores(model, batch), targets(batch)
     loss = F.cross_entropy(predicted, wanted, reduction="sum", ignore_index=IGNORED)
     counts = wanted != IGNORED
     correct = (predicted.argmax(-1) == wanted) & counts
-    return torch.stack([loss.double(), correct.sum().double(), counts.sum().double()])
+    return {"loss": loss.double(), "correct": correct.sum().double(), "count": counts.sum().double()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,28 @@ def unload(model: Any) -> Any:
     if is_peft(model):
         return model.unload() if hasattr(model.base_model, "unload") else model.get_base_model()
     return host.unload(model, merge=False)
+
+
+def can_switch_off(model: Any) -> bool:
+    """Whether the base can be had from the adapted model; not where a head beside the adapter is trained, too."""
+    return is_peft(model) or bool(host.adapted(model))
+
+
+@contextmanager
+def switched_off(model: Any) -> Iterator[None]:
+    """The block in which the model computes what its base does."""
+    if is_peft(model):
+        with model.disable_adapter():
+            yield
+        return
+    layers = host.adapted(model).values()
+    for layer in layers:
+        layer.is_active = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.is_active = True
 
 
 def save(folder: Path, model: Any, method: dict[str, Any], *, task: str, seed: int, tensors: Any = None) -> None:
