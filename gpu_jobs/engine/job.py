@@ -154,6 +154,8 @@ def _load_data(spec: Training, context: Context, ranks: Ranks) -> data.Data:
         sequence_length=spec.sequence_length,
         context=context,
         seed=spec.seed,
+        form="auto",
+        packing=spec.packing,
     )
     if ranks.is_main:
         ranks.barrier()
