@@ -80,8 +80,8 @@ class Training(JobSpec):
     )
     packing: Literal["auto", "joined", "isolated", "none"] = knob(
         "auto",
-        "How samples fill a row of sequence_length. joined: text on text, cut anywhere. isolated: whole samples, of "
-        "which none sees another. none: one a row, padded. auto: joined for text, isolated for instructions.",
+        "How samples fill a row of sequence_length. joined: text on text, cut anywhere. isolated: whole samples "
+        "that do not see each other. none: one a row, padded. auto: joined for text, isolated for instructions.",
         "Data",
         advanced=True,
     )

@@ -184,6 +184,8 @@ def _load(spec: Training, source: Any, tokenizer: Any, context: Context) -> Data
         sequence_length=spec.sequence_length,
         context=context,
         seed=spec.seed,
+        form="auto",
+        packing=spec.packing,
     )
 
 

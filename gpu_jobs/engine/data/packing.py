@@ -2,7 +2,7 @@
 
 `train.bin` and `eval.bin`, and `test.bin` where there is a test split, hold token numbers one after the other, in the
 machine's byte order, and `packed.json` what is needed to read them. For classified texts `train.offsets.npy` and
-`train.labels.npy` (and the others') lie beside them.
+`train.labels.npy` (and the others') lie beside them, for documents that are kept apart `train.offsets.npy`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Writer:
     def __init__(self, folder: Path, side: str) -> None:
         self._file = (folder / f"{side}.bin").open("wb")
         self.lengths: list[int] = []
+        self.begins: list[bool] = []  # whether a document begins with what was appended
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +72,16 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
 
-    def append(self, ids: NDArray[Any]) -> None:
+    def append(self, ids: NDArray[Any], *, begins: bool = True) -> None:
         self._file.write(ids.tobytes())
         self.lengths.append(len(ids))
+        self.begins.append(begins)
+
+    def offsets(self) -> NDArray[np.int64]:
+        """(documents + 1,) where each document begins; the last is where all end."""
+        ends = np.cumsum(self.lengths, dtype=np.int64)
+        starts = (ends - np.array(self.lengths, np.int64))[np.array(self.begins, bool)]
+        return np.concatenate([starts, ends[-1:] if len(ends) else [0]]).astype(np.int64)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -104,17 +112,29 @@ def _weighed(samples: Iterable[tuple[str, int]]) -> tuple[NDArray[np.uint64], ND
     return pairs["f0"], pairs["f1"]
 
 
-def _encoder(choice: Any, texts: Iterable[str], folder: Path) -> Encoder:
+def encoder_for(choice: Any, texts: Iterable[str], folder: Path, *, masks: bool = False) -> Encoder:
     """The tokenizer that is given, or our own, made from the training texts and saved in `folder`."""
     if not tokenizers.is_own(choice):
         return Encoder(choice, own=False)
-    tokenizer = tokenizers.make(choice, texts)
+    tokenizer = tokenizers.make(choice, texts, masks=masks)
     tokenizers.save(tokenizer, folder / "tokenizer.json")
     return Encoder(tokenizer, own=True)
 
 
-def pack_text(corpus: Corpus, choice: Any, shares: Mapping[str, float], folder: Path) -> None:
-    """Texts one after the other, each followed by the token that ends it, divided by section (see `divide`)."""
+def pack_text(
+    corpus: Corpus,
+    choice: Any,
+    shares: Mapping[str, float],
+    folder: Path,
+    *,
+    apart: bool = False,
+    masks: bool = False,
+) -> None:
+    """Texts one after the other, each followed by the token that ends it, divided by section (see `divide`).
+
+    With `apart`, it is also written where each document begins: what follows its beginning or a gap on its side. With
+    `masks`, a tokenizer of our own has a token that masks others.
+    """
     characters = sum(map(len, corpus.texts()))
     if not characters:
         raise DataError(f"{corpus.name} holds no text: choose data that do")
@@ -122,24 +142,28 @@ def pack_text(corpus: Corpus, choice: Any, shares: Mapping[str, float], folder: 
     samples = ((text, len(text)) for text, _ in sections(corpus.texts(), length))
     divider = Divider(samples, shares)
     training = (text for text, _ in sections(corpus.texts(), length) if divider.side(text) == "train")
-    encoder = _encoder(choice, training, folder)
+    encoder = encoder_for(choice, training, folder, masks=masks)
     with ExitStack() as stack:
         writers = {side: stack.enter_context(Writer(folder, side)) for side in sides(corpus, shares)}
         _write_sections(corpus, length, encoder, lambda text: writers[divider.side(text)])
         for side, other in corpus.held_out.items():
             _write_sections(other, length, encoder, lambda _, side=side: writers[side])
+    for side, writer in writers.items() if apart else ():
+        np.save(folder / f"{side}.offsets.npy", writer.offsets())
     Packed(folder, encoder.dtype.name, {side: sum(writer.lengths) for side, writer in writers.items()}).write()
 
 
 def _write_sections(corpus: Corpus, length: int, encoder: Encoder, writer_of: Any) -> None:
     end = encoder.tokenizer.eos_token_id
     mark = np.array([] if end is None else [end], encoder.dtype)
+    before = None  # whose document goes on
     for batch in batched(sections(corpus.texts(), length), BATCH):
         for (text, is_last), ids in zip(batch, encoder.plain([text for text, _ in batch]), strict=True):
             writer = writer_of(text)
-            writer.append(ids)
+            writer.append(ids, begins=writer is not before)
             if is_last:
-                writer.append(mark)
+                writer.append(mark, begins=False)
+            before = None if is_last else writer
 
 
 def pack_classes(
@@ -152,7 +176,7 @@ def pack_classes(
 ) -> None:
     """Texts with classes, divided by text. `numbers` gives the class numbers of "train" and of each side held out."""
     divider = Divider(((text, 1) for text in corpus.texts()), shares)
-    encoder = _encoder(choice, (text for text in corpus.texts() if divider.side(text) == "train"), folder)
+    encoder = encoder_for(choice, (text for text in corpus.texts() if divider.side(text) == "train"), folder)
     classes: dict[str, list[int]] = {side: [] for side in sides(corpus, shares)}
     with ExitStack() as stack:
         writers = {side: stack.enter_context(Writer(folder, side)) for side in classes}
@@ -160,8 +184,7 @@ def pack_classes(
         for side, other in corpus.held_out.items():
             _write_rows(other, numbers[side], encoder, lambda _, side=side: side, writers, classes)
     for side in classes:
-        offsets = np.concatenate([[0], np.cumsum(writers[side].lengths, dtype=np.int64)]).astype(np.int64)
-        np.save(folder / f"{side}.offsets.npy", offsets)
+        np.save(folder / f"{side}.offsets.npy", writers[side].offsets())
         np.save(folder / f"{side}.labels.npy", np.array(classes[side], np.int64))
     tokens = {side: sum(writer.lengths) for side, writer in writers.items()}
     Packed(folder, encoder.dtype.name, tokens, list(labels)).write()

@@ -7,8 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from gpu_jobs.context import Context
-from gpu_jobs.engine.data import builtin, files, hub
+from gpu_jobs.engine.data import builtin, files, hub, packages, questions
 from gpu_jobs.engine.data.corpus import Corpus
+from gpu_jobs.engine.data.samples import USUAL, TableSamples
 from gpu_jobs.engine.data.tables import Table, open_files
 from gpu_jobs.engine.paths import local
 from gpu_jobs.errors import DataError
@@ -34,7 +35,13 @@ def open_corpus(source: Source, context: Context) -> Corpus:
 def _builtin(source: BuiltinData) -> Corpus:
     if source.name == "digits":
         raise DataError("digits are images: use them for image classification, or choose data with text")
-    return builtin.language_reference() if source.name == "language-reference" else builtin.stdlib_source()
+    corpora = {
+        "language-reference": builtin.language_reference,
+        "stdlib-source": builtin.stdlib_source,
+        "topic-questions": questions.topic_questions,
+        "stdlib-packages": packages.stdlib_packages,
+    }
+    return corpora[source.name]()
 
 
 def _uploaded(source: UploadData, context: Context) -> Path:
@@ -71,7 +78,12 @@ def _files(
     rows = Table(
         name, lambda: open_files(found, context.cache_dir / "reading"), source.text_column, source.label_column
     )
-    return Corpus(name, f"{digest} {source.text_column} {source.label_column}", rows.texts, rows, held_out)
+    return _table(f"{digest} {source.text_column} {source.label_column}", rows, source, held_out)
+
+
+def _table(digest: str, rows: Table, source: TableSource, held_out: Mapping[str, Corpus]) -> Corpus:
+    columns = " ".join(str(getattr(source, field)) for field in USUAL)
+    return Corpus(rows.name, digest, rows.texts, rows, held_out, TableSamples(rows, source), columns)
 
 
 def _hub(source: HubData) -> Corpus:
@@ -84,4 +96,4 @@ def _hub_split(source: HubData, split: str, held_out: Mapping[str, Corpus]) -> C
     rows = Table(source.id, lambda: hub.open_split(source, split), source.text_column, source.label_column)
     where = [source.id, source.configuration, split, source.text_column, source.label_column]
     digest = f"{where} {hub.digest(source, lambda: rows.rows)}"
-    return Corpus(source.id, digest, rows.texts, rows, held_out)
+    return _table(digest, rows, source, held_out)

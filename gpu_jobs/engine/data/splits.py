@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_jobs.sources import Form
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -30,7 +32,8 @@ class Data:
     `tokenizer` is None for images, and `vocab_size` is then 0. `labels` are the class names in the order of their
     numbers, None for language modelling. `tokens` counts the training split. `fingerprint` changes when the content,
     the split or the tokenisation does. `image_shape` is (channels, height, width). `test` is None where none was
-    asked for.
+    asked for. `form` says what a sample is; `padding` is the share of training tokens that pads, where samples share
+    rows.
     """
 
     train: Split
@@ -43,6 +46,18 @@ class Data:
     tokens: int
     image_shape: tuple[int, int, int] | None = None
     test: Split | None = None
+    form: Form = "text"
+    padding: float | None = None
+
+    @property
+    def special_ids(self) -> list[int]:
+        """The tokens that stand for no text."""
+        return sorted(self.tokenizer.all_special_ids) if self.tokenizer is not None else []
+
+    @property
+    def mask_token_id(self) -> int | None:
+        """The token that masks others, where the tokenizer has one."""
+        return getattr(self.tokenizer, "mask_token_id", None)
 
     def splits(self) -> dict[str, Split]:
         """By name, those there are."""

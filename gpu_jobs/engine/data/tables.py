@@ -38,7 +38,7 @@ class Table:
         if wanted is None:
             textual = [name for name in columns if self._is_text(name) and name != (self._label_column or "label")]
             wanted = "text" if "text" in columns or len(textual) != 1 else textual[0]
-        self._require(wanted, "text_column")
+        self.require(wanted, "text_column")
         if not self._is_text(wanted):
             kind = getattr(columns[wanted], "dtype", None) or type(columns[wanted]).__name__
             raise DataError(
@@ -49,13 +49,14 @@ class Table:
     @cached_property
     def label_column(self) -> str:
         wanted = self._label_column or "label"
-        self._require(wanted, "label_column")
+        self.require(wanted, "label_column")
         return wanted
 
     def _is_text(self, name: str) -> bool:
         return getattr(self.rows.features[name], "dtype", None) in ("string", "large_string")
 
-    def _require(self, name: str, field: str) -> None:
+    def require(self, name: str, field: str) -> None:
+        """Raises DataError when there is no such column."""
         if name not in self.rows.features:
             there = ", ".join(self.rows.features)
             raise DataError(f"{self.name} has no column {name!r}: set data.{field} to one of {there}")
@@ -64,6 +65,12 @@ class Table:
         only = self.rows.select_columns([name])
         for start in range(0, len(only), READ_AT_A_TIME):
             yield from only[start : start + READ_AT_A_TIME][name]
+
+    def each(self) -> Iterator[dict[str, Any]]:
+        """Every row, by column."""
+        for start in range(0, len(self.rows), READ_AT_A_TIME):
+            columns = self.rows[start : start + READ_AT_A_TIME]
+            yield from (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
 
     def texts(self) -> Iterator[str]:
         """The text of each row; an empty cell is an empty text."""

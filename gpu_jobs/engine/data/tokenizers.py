@@ -1,7 +1,7 @@
 """Tokenizers of our own: bytes, or a byte-pair encoding trained on the data.
 
 Both are ordinary `PreTrainedTokenizerFast`, saved with the model and read back by `AutoTokenizer`. Their last two
-tokens are the end of a text and padding.
+tokens are the end of a text and padding; for masked language modelling the token that masks stands before them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gpu_jobs.errors import DataError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-END, PAD = "<|endoftext|>", "<|pad|>"
+END, PAD, MASK = "<|endoftext|>", "<|pad|>", "<|mask|>"
 SMALLEST_BPE = 256 + 2  # every byte, and the two special tokens
 TRAINING_CHARACTERS = 4_000_000  # a vocabulary does not change much beyond this, but the time goes on growing
 
@@ -38,20 +38,24 @@ def identity(tokenizer: Any) -> Any:
     return [hashlib.sha256(backend.encode()).hexdigest(), tokenizer.eos_token_id, tokenizer.pad_token_id]
 
 
-def make(choice: Mapping[str, Any], texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """The tokenizer that `choice` names: {"name": "byte"} or {"name": "bpe", "vocab": 4096}, trained on `texts`."""
+def make(choice: Mapping[str, Any], texts: Iterable[str], *, masks: bool = False) -> PreTrainedTokenizerFast:
+    """The tokenizer that `choice` names: {"name": "byte"} or {"name": "bpe", "vocab": 4096}, trained on `texts`.
+
+    With `masks` it has a token that masks others.
+    """
     if choice.get("name") == "byte":
-        return byte()
+        return byte(masks=masks)
     if choice.get("name") == "bpe":
-        return train_bpe(texts, int(choice.get("vocab", 4096)))
+        return train_bpe(texts, int(choice.get("vocab", 4096)), masks=masks)
     raise DataError(f"tokenizer {choice.get('name')!r} is unknown: choose 'byte' or 'bpe'")
 
 
-def byte() -> PreTrainedTokenizerFast:
-    """Token i is byte i; 256 ends a text, 257 pads."""
+def byte(*, masks: bool = False) -> PreTrainedTokenizerFast:
+    """Token i is byte i; 256 ends a text, 257 pads. With `masks`, 256 masks and the others are one more."""
     from tokenizers import models
 
-    return _wrap(models.BPE(vocab={character: byte for byte, character in enumerate(_alphabet())}, merges=[]))
+    vocab = {character: byte for byte, character in enumerate(_alphabet())}
+    return _wrap(models.BPE(vocab=vocab, merges=[]), masks=masks)
 
 
 def _alphabet() -> list[str]:
@@ -62,20 +66,21 @@ def _alphabet() -> list[str]:
     return [chr(places[byte]) for byte in range(256)]
 
 
-def train_bpe(texts: Iterable[str], vocab: int) -> PreTrainedTokenizerFast:
+def train_bpe(texts: Iterable[str], vocab: int, *, masks: bool = False) -> PreTrainedTokenizerFast:
     """At most `vocab` tokens (fewer when the texts are too short to give that many), special tokens included."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    if vocab < SMALLEST_BPE:
+    smallest, special = (SMALLEST_BPE + 1, "three") if masks else (SMALLEST_BPE, "two")
+    if vocab < smallest:
         raise DataError(
-            f"tokenizer.vocab must be at least {SMALLEST_BPE} (all bytes and two special tokens): it is {vocab}"
+            f"tokenizer.vocab must be at least {smallest} (all bytes and {special} special tokens): it is {vocab}"
         )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=vocab - 2, initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=vocab - smallest + 256, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(_bounded(texts), trainer)
-    return _wrap(tokenizer.model)
+    return _wrap(tokenizer.model, masks=masks)
 
 
 def _bounded(texts: Iterable[str]) -> Iterable[str]:
@@ -87,19 +92,21 @@ def _bounded(texts: Iterable[str]) -> Iterable[str]:
         left -= len(text)
 
 
-def _wrap(model: Any) -> PreTrainedTokenizerFast:
+def _wrap(model: Any, *, masks: bool) -> PreTrainedTokenizerFast:
     from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(END, special=True), AddedToken(PAD, special=True)])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **_special())  # type: ignore[no-untyped-call]
+    special = [MASK, END, PAD] if masks else [END, PAD]
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **_special(tokenizer))  # type: ignore[no-untyped-call]
 
 
-def _special() -> dict[str, Any]:
-    return {"bos_token": END, "eos_token": END, "pad_token": PAD, "clean_up_tokenization_spaces": False}
+def _special(tokenizer: Any) -> dict[str, Any]:
+    masking = {} if tokenizer.token_to_id(MASK) is None else {"mask_token": MASK}
+    return {"bos_token": END, "eos_token": END, "pad_token": PAD, "clean_up_tokenization_spaces": False, **masking}
 
 
 def save(tokenizer: PreTrainedTokenizerFast, path: Path) -> None:
@@ -113,7 +120,7 @@ def read(path: Path) -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer.from_file(str(path))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **_special())  # type: ignore[no-untyped-call]
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **_special(tokenizer))  # type: ignore[no-untyped-call]
 
 
 class Encoder:
@@ -122,7 +129,7 @@ class Encoder:
     def __init__(self, tokenizer: PreTrainedTokenizerFast, *, own: bool) -> None:
         self.tokenizer = tokenizer
         self._own = own
-        self._is_byte = own and len(tokenizer) == SMALLEST_BPE
+        self._is_byte = own and len(tokenizer) == SMALLEST_BPE + (tokenizer.mask_token_id is not None)
         self.vocab_size = len(tokenizer)
         self._backend = copy.deepcopy(tokenizer.backend_tokenizer)  # the caller's keeps its settings
         self._backend.no_truncation()
@@ -146,6 +153,14 @@ class Encoder:
     def _encode(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[NDArray[Any]]:
         rows = self._backend.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
         return [np.array(row.ids, self.dtype) for row in rows]
+
+    def lead(self) -> NDArray[Any]:
+        """The tokens that begin a text for this model: for ours none, for others those before the text in `marked`."""
+        if self._own:
+            return np.empty(0, self.dtype)
+        plain, marked = self.plain(["a"])[0], self.marked(["a"])[0]
+        places = (place for place, token in enumerate(marked) if token == plain[0])
+        return marked[: next(places, 0)]
 
     def ends_with_mark(self) -> bool:
         """Whether `marked` puts a special token last, which must then survive when a text is cut."""
