@@ -106,8 +106,16 @@ class Objective:
         self.job = job
 
     def prepare(self, batch: Batch, *, training: bool) -> Batch:
-        """What the model is given of a batch, still on the CPU; the same each time where `training` is False."""
-        return batch
+        """What the model is given of a batch, still on the CPU; the same each time where `training` is False.
+
+        Of a masked language model it hides a share of the tokens (`mask_share` of the knobs, 15 % as in BERT).
+        """
+        if self.spec.resolved_task != "masked_lm":
+            return batch
+        from gpu_jobs.engine import objective
+
+        share = getattr(self.knobs, "mask_share", 0.15)
+        return objective.masked(batch, self.job.data.tokenizer, share, training=training)
 
     def count(self, batch: Batch) -> int:
         """Targets of a prepared batch: what its loss is divided by."""

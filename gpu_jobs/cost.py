@@ -24,9 +24,10 @@ from gpu_jobs import memory, registry
 from gpu_jobs.anatomy import Anatomy, adapter_of
 from gpu_jobs.shapes import Config, Shapes, attention_width, count, layers, parameters, positions, size
 from gpu_jobs.sources import new_model
-from gpu_jobs.spec import BpeTokenizer, JobSpec, Training
+from gpu_jobs.spec import BpeTokenizer, JobSpec, Reading, Training
 
 FORMULA = "6ND + attention: per sample (4N + 2Nt) T + 12 L d T^2"
+FORWARD = "2ND + attention: per sample 2N T + 4 L d T^2"
 BYTE_VOCAB = 258  # 256 bytes, end of text, padding; a masked token is one more
 DIGITS = 10
 _BERT_TABLE = "bert.embeddings.word_embeddings.weight"
@@ -45,9 +46,30 @@ class Plan(BaseModel):
 
 def plan(spec: JobSpec, base: Mapping[str, dict[str, Any]] | None = None, *, bf16: bool | None = None) -> Plan:
     """The plan of a spec. `base` maps "run:1" to that run's facts; `bf16` is what precision auto will mean."""
-    if not isinstance(spec, Training):
+    if not isinstance(spec, Reading):
         raise TypeError(f"no plan for a {spec.kind} job")
-    return plan_for(spec, config_of(spec, base or {}), bf16=spec.precision != "fp32" if bf16 is None else bf16)
+    config = config_of(spec, base or {})
+    if not isinstance(spec, Training):
+        return plan_evaluation(spec, config)
+    return plan_for(spec, config, bf16=spec.precision != "fp32" if bf16 is None else bf16)
+
+
+def plan_evaluation(spec: Any, config: Config | None, *, samples: int | None = None) -> Plan:
+    """The plan of a job that trains nothing: weights in float32, one layer's activations at a time, forwards alone."""
+    shapes = parameters(config, spec.resolved_task) if config else None
+    samples = samples or spec.eval_batches * spec.batch_size or None
+    if config is None or shapes is None:
+        return _unknown(spec, samples)
+    length = tokens_per_sample(spec, config)
+    per_batch = spec.batch_size * forward_flops(shapes, config, length)
+    held = {"weights": 4 * count(shapes), "gradients": 0, "optimizer": 0,
+            "activations": memory.forward(spec, config, length)}  # fmt: skip
+    return Plan(
+        parameters={"total": count(shapes), "trainable": 0},
+        memory={**held, "total": sum(held.values())},
+        flops={"total": samples and per_batch * samples // spec.batch_size, "per_step": per_batch, "formula": FORWARD},
+        tokens=(samples or 0) * length,
+    )
 
 
 def plan_for(spec: Training, config: Config | None, *, bf16: bool) -> Plan:
@@ -67,12 +89,15 @@ def plan_for(spec: Training, config: Config | None, *, bf16: bool) -> Plan:
     )
 
 
-def _unknown(spec: Training) -> Plan:
+def _unknown(spec: Any, samples: int | None = None) -> Plan:
+    """Of a model that only the worker can see; `samples` are those of an evaluation."""
+    if samples is None and isinstance(spec, Training):
+        samples = spec.steps * spec.batch_size
     return Plan(
         parameters=dict.fromkeys(("total", "trainable")),
         memory=dict.fromkeys(memory.PARTS),
-        flops={"total": None, "per_step": None, "formula": _formula(spec)},
-        tokens=spec.steps * spec.batch_size * spec.sequence_length,
+        flops={"total": None, "per_step": None, "formula": _formula(spec) if isinstance(spec, Training) else FORWARD},
+        tokens=(samples or 0) * spec.sequence_length,
     )
 
 
@@ -80,7 +105,7 @@ def _formula(spec: Training) -> str:
     return FORMULA + (" + one forward more" if spec.gradient_checkpointing else "")
 
 
-def config_of(spec: Training, base: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
+def config_of(spec: Reading, base: Mapping[str, dict[str, Any]]) -> dict[str, Any] | None:
     """The config.json of the spec's model, or None when only the worker can see it."""
     labels = DIGITS if spec.resolved_task == "image_classification" else None
     new = new_model(spec.model)
@@ -90,7 +115,7 @@ def config_of(spec: Training, base: Mapping[str, dict[str, Any]]) -> dict[str, A
     return dict(facts["model"]["config"]) if facts else None
 
 
-def _vocab(spec: Training) -> int:
+def _vocab(spec: Reading) -> int:
     if isinstance(spec.tokenizer, BpeTokenizer):
         return spec.tokenizer.vocab
     return BYTE_VOCAB + (spec.resolved_task == "masked_lm")
@@ -114,7 +139,7 @@ def frozen(spec: Training, shapes: Shapes, config: Config) -> Shapes:
     return dict(module.frozen(adapter or spec.method, Anatomy(config, shapes, spec.resolved_task)))
 
 
-def tokens_per_sample(spec: Training, config: Config) -> int:
+def tokens_per_sample(spec: Reading, config: Config) -> int:
     """Tokens that the model works on for one sample; of a text to classify, as if it were full length."""
     return positions(config) if config["model_type"] == "vit" else spec.sequence_length
 

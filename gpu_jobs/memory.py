@@ -20,7 +20,7 @@ this, because the inputs of frozen layers are not needed. FSDP divides weights, 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gpu_jobs import registry
 from gpu_jobs.anatomy import Anatomy
@@ -92,6 +92,12 @@ def activations(spec: Training, config: Config, length: int, *, bf16: bool) -> i
     kept = layer + 4 * width(config) * layers(config) if spec.gradient_checkpointing else layer * layers(config)
     outputs = config["vocab_size"] if spec.resolved_task in ("causal_lm", "masked_lm") else 0
     return spec.micro_batch * length * (kept + 12 * width(config) + 16 * outputs)
+
+
+def forward(spec: Any, config: Config, length: int) -> int:
+    """Bytes of a forward that keeps nothing: one layer's activations in float32, and the scores with their softmax."""
+    outputs = config["vocab_size"] if spec.resolved_task in ("causal_lm", "masked_lm") else 0
+    return int(spec.batch_size * length * (layer_bytes(config, length, bf16=False) + 8 * outputs))
 
 
 def layer_bytes(config: Config, length: int, *, bf16: bool) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cast
 
@@ -60,10 +60,33 @@ def knob(default: Any, help_: str, group: str, **bounds: Any) -> Any:
     return Field(default, description=help_, json_schema_extra=hints, **bounds)
 
 
-class Training(JobSpec):
-    """What the kinds that train share. One step is one update with `batch_size` samples, on however many GPUs."""
+# Fields of more than one kind, which stand in another place of the form in each.
+RETENTION_DATA: Any = knob(
+    None,
+    "A second data set on which the model is judged before and after, too: what it forgets. Unlearning keeps it.",
+    "Objective",
+    advanced=True,
+)
+EVAL_BATCHES: Any = knob(20, "Batches of the evaluation split that are used; 0: all.", "Evaluation", ge=0, le=1_000_000)
+GENERATE: Any = knob(
+    0,
+    "Samples for which the finished model writes an answer: they are kept, and compared with the data's.",
+    "Evaluation",
+    ge=0,
+    le=10_000,
+    advanced=True,
+)
+GENERATE_TOKENS: Any = knob(64, "Longest answer that it writes, in tokens.", "Evaluation", ge=1, le=8192, advanced=True)
+SEED: Any = knob(0, "The same seed gives the same run.", "Optimization", ge=0, lt=2**32)
+PRECISION: Any = knob(
+    "auto", "auto: bf16 where the GPU has it, else fp32. Weights that are trained stay fp32.", "Hardware"
+)
 
-    model: ModelSource = knob(..., "The model to start from.", "Model")
+
+class Reading(JobSpec):
+    """What the kinds share that put a model on data."""
+
+    model: ModelSource = knob(..., "The model to start from, or to judge.", "Model")
     data: DataSource = knob(..., "What to train and evaluate on.", "Data")
     task: Literal["auto"] | Task = knob(
         "auto",
@@ -85,15 +108,45 @@ class Training(JobSpec):
         "Data",
         advanced=True,
     )
+
+    @property
+    def resolved_task(self) -> Task:
+        """The task, with auto decided by what the model can do, else by whether the data have labels."""
+        return _task(self.task, self.model, self.data)
+
+    @field_validator("sequence_length")
+    @classmethod
+    def _sequence_fits(cls, length: int, info: ValidationInfo) -> int:
+        model = new_model(info.data["model"]) if "model" in info.data else None
+        if model and model.architecture != "vit" and length > model.context:
+            raise ValueError(f"sequence_length must not exceed the model's context: {length} > {model.context}")
+        return length
+
+    @field_validator("packing")
+    @classmethod
+    def _packing_fits(cls, packing: str, info: ValidationInfo) -> str:
+        if all(field in info.data for field in ("model", "data", "task")):
+            task = _task(info.data["task"], info.data["model"], info.data["data"])
+            if packing not in _PACKINGS.get(task, ("auto",)):
+                allowed = " or ".join(_PACKINGS.get(task, ("auto",)))
+                raise ValueError(f"packing {packing!r} is not for task {task!r}: choose {allowed}")
+        return packing
+
+    @field_validator("task")
+    @classmethod
+    def _task_fits(cls, task: str, info: ValidationInfo) -> str:
+        if "model" in info.data and "data" in info.data:
+            _check_task(_task(task, info.data["model"], info.data["data"]), info.data["model"], info.data["data"])
+        return task
+
+
+class Training(Reading):
+    """What the kinds that train share. One step is one update with `batch_size` samples, on however many GPUs."""
+
     teacher: ModelSource | None = knob(
         None, "A second model, for objectives that learn from one. Empty: none.", "Objective", advanced=True
     )
-    retention_data: DataSource | None = knob(
-        None,
-        "A second data set on which the model is judged before and after, too: what it forgets. Unlearning keeps it.",
-        "Objective",
-        advanced=True,
-    )
+    retention_data: DataSource | None = RETENTION_DATA
     objective: ObjectiveKnobs = knob(
         {"name": "cross_entropy"}, "What is minimised.", "Objective", advanced=True, validate_default=True
     )
@@ -123,9 +176,7 @@ class Training(JobSpec):
         1.0, "Longest allowed gradient; 0 never clips.", "Optimization", ge=0, le=1e6, advanced=True
     )
     eval_every: int = knob(100, "Steps between evaluations; 0: only at the end.", "Evaluation", ge=0, le=100_000_000)
-    eval_batches: int = knob(
-        20, "Batches of the evaluation split that are used; 0: all.", "Evaluation", ge=0, le=1_000_000
-    )
+    eval_batches: int = EVAL_BATCHES
     eval_before: bool = knob(False, "Judge the model before the first step, too.", "Evaluation", advanced=True)
     checkpoint_every: int = knob(
         500, "Steps between checkpoints; 0: only when stopped.", "Evaluation", ge=0, le=100_000_000
@@ -142,10 +193,10 @@ class Training(JobSpec):
         "Evaluation",
         advanced=True,
     )
-    seed: int = knob(0, "The same seed gives the same run.", "Optimization", ge=0, lt=2**32)
-    precision: Literal["auto", "fp32", "bf16"] = knob(
-        "auto", "auto: bf16 where the GPU has it, else fp32. Weights that are trained stay fp32.", "Hardware"
-    )
+    generate: int = GENERATE
+    generate_tokens: int = GENERATE_TOKENS
+    seed: int = SEED
+    precision: Literal["auto", "fp32", "bf16"] = PRECISION
     gradient_checkpointing: bool = knob(
         False, "Compute activations twice to hold fewer: less memory, about a third slower.", "Hardware"
     )
@@ -155,16 +206,10 @@ class Training(JobSpec):
     )
 
     @property
-    def resolved_task(self) -> Task:
-        """The task, with auto decided by what the model can do, else by whether the data have labels."""
-        return _task(self.task, self.model, self.data)
-
-    @property
-    def form(self) -> Form:
-        """In which form the objective reads the data: the first of its forms that they may have."""
-        found = _form(registry.method_of(self.objective).module.FORMS, self.data)
-        assert found is not None  # else the spec had been refused
-        return found
+    def form(self) -> Form | Literal["auto"]:
+        """In which form the objective reads the data; auto where it takes text and instructions alike."""
+        forms = registry.method_of(self.objective).module.FORMS
+        return "auto" if "text" in forms else forms[0]
 
     @property
     def micro_batch(self) -> int:
@@ -182,30 +227,12 @@ class Training(JobSpec):
             )
         return batch_size
 
-    @field_validator("sequence_length")
-    @classmethod
-    def _sequence_fits(cls, length: int, info: ValidationInfo) -> int:
-        model = new_model(info.data["model"]) if "model" in info.data else None
-        if model and model.architecture != "vit" and length > model.context:
-            raise ValueError(f"sequence_length must not exceed the model's context: {length} > {model.context}")
-        return length
-
     @field_validator("report_test")
     @classmethod
     def _has_test(cls, report_test: bool, info: ValidationInfo) -> bool:
         if report_test and "data" in info.data and not info.data["data"].has_test:
             raise ValueError("report_test needs a test split: set data.test_fraction, to 0.1 for example")
         return report_test
-
-    @field_validator("packing")
-    @classmethod
-    def _packing_fits(cls, packing: str, info: ValidationInfo) -> str:
-        if all(field in info.data for field in ("model", "data", "task")):
-            task = _task(info.data["task"], info.data["model"], info.data["data"])
-            if packing not in _PACKINGS.get(task, ("auto",)):
-                allowed = " or ".join(_PACKINGS.get(task, ("auto",)))
-                raise ValueError(f"packing {packing!r} is not for task {task!r}: choose {allowed}")
-        return packing
 
     @field_validator("objective")
     @classmethod
@@ -215,22 +242,16 @@ class Training(JobSpec):
             task = _task(info.data["task"], info.data["model"], info.data["data"])
             if task not in module.TASKS:
                 raise ValueError(f"objective {objective.name!r} is for task {' or '.join(module.TASKS)}, not {task!r}")
-            if _form(module.FORMS, info.data["data"]) is None:
+            there = info.data["data"].forms()
+            if there is not None and not there & set(module.FORMS):
                 raise ValueError(
                     f"objective {objective.name!r} needs data of the form {' or '.join(module.FORMS)}, and these are "
-                    f"{' or '.join(sorted(info.data['data'].forms()))}"
+                    f"{' or '.join(sorted(there))}"
                 )
         for field in getattr(module, "NEEDS", ()):
             if info.data.get(field) is None:
                 raise ValueError(f"objective {objective.name!r} needs {field}: name it")
         return objective
-
-    @field_validator("task")
-    @classmethod
-    def _task_fits(cls, task: str, info: ValidationInfo) -> str:
-        if "model" in info.data and "data" in info.data:
-            _check_task(_task(task, info.data["model"], info.data["data"]), info.data["model"], info.data["data"])
-        return task
 
 
 _TASKS: dict[str, tuple[Task, ...]] = {
@@ -244,12 +265,6 @@ _PACKINGS: dict[Task, tuple[str, ...]] = {  # an encoder would see the sample be
     "causal_lm": ("auto", "joined", "isolated", "none"),
     "masked_lm": ("auto", "joined", "none"),
 }
-
-
-def _form(wanted: Sequence[Form], data: Data) -> Form | None:
-    """The first of the wanted forms that the data may have; of some it is known only once they are read."""
-    there = data.forms()
-    return next((form for form in wanted if there is None or form in there), None)
 
 
 def _is_images(data: Source) -> bool:

@@ -13,12 +13,13 @@ from torch import Tensor, nn, optim
 
 from gpu_jobs import cost, shapes
 from gpu_jobs.context import Context
-from gpu_jobs.contracts import Hooks, Objective
+from gpu_jobs.contracts import Hooks
 from gpu_jobs.engine import checkpoint, data, models, objective, precision, provenance
 from gpu_jobs.engine import device as devices
 from gpu_jobs.engine import optim as optimization
 from gpu_jobs.engine.checkpoint import Progress
 from gpu_jobs.engine.data import Data
+from gpu_jobs.engine.judged import Judged
 from gpu_jobs.engine.objective import Batch
 from gpu_jobs.engine.ranks import Ranks
 from gpu_jobs.engine.sampler import Indices, Sampler
@@ -29,20 +30,11 @@ from gpu_jobs.spec import Training
 
 
 @dataclass
-class Job:
-    """`model` is called in the loop; `bare` is the same without what shares it over ranks: names, saving."""
+class Job(Judged):
+    """What the loop works on."""
 
     spec: Training
-    context: Context
-    ranks: Ranks
-    device: torch.device
-    bf16: bool
-    data: Data
-    retention: Data | None  # the second data set
-    bare: Any
-    model: nn.Module
     hooks: Hooks  # the method's
-    objective: Objective
     loss_sum: Any  # the objective's, compiled when asked
     optimizer: optim.Optimizer
     sampler: Sampler
@@ -65,16 +57,6 @@ class Job:
         """This rank's share of these samples, in `parts`, still on the CPU."""
         shares = indices.reshape(parts, self.ranks.world, -1)[:, self.ranks.rank]
         return [self.objective.prepare(self.data.train.batch(share), training=True) for share in shares]
-
-    def to_device(self, batch: Batch) -> Batch:
-        """The batch where the model is; on a GPU the copy runs beside the computation."""
-        if self.device.type == "cpu":
-            return batch
-        return {name: value.pin_memory().to(self.device, non_blocking=True) for name, value in batch.items()}
-
-    def autocast(self) -> Any:
-        """The block in which the model is called."""
-        return precision.autocast(self.device, bf16=self.bf16)
 
     def save_checkpoint(self) -> Path:
         """Writes a complete checkpoint of the step the job is at; all ranks must call this."""
@@ -184,7 +166,7 @@ def _load(spec: Training, source: Any, tokenizer: Any, context: Context) -> Data
         sequence_length=spec.sequence_length,
         context=context,
         seed=spec.seed,
-        form="auto",
+        form=spec.form,
         packing=spec.packing,
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from gpu_jobs.context import Context
 from gpu_jobs.contracts import Step
 from gpu_jobs.engine import device as devices
-from gpu_jobs.engine import export, objective, optim
+from gpu_jobs.engine import export, objective, optim, samples
 from gpu_jobs.engine.evaluation import Side, evaluate
 from gpu_jobs.engine.job import Job, prepare
 from gpu_jobs.engine.monitor import Monitor
@@ -47,6 +47,8 @@ def train(spec: Training, context: Context, ranks: Ranks = ALONE) -> Iterator[Ev
     quality = yield from _evaluate(job)
     if spec.report_test:
         quality |= yield from _evaluate(job, "test")
+    yield from samples.write_samples(job, spec.steps)
+    quality |= samples.read(context.work_dir) if spec.generate else {}
     yield Phase(name="save", step=spec.steps, peak_memory_bytes=memory.end("evaluate"))
     yield from _finish(job, memory, quality, telemetry.speed(spec.batch_size))
 

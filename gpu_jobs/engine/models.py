@@ -41,10 +41,12 @@ def build(
     labels: list[str] | None,
     pad_token_id: int | None = None,
     dtype: torch.dtype | None = None,
+    merge: bool = True,
 ) -> PreTrainedModel:
     """The model on the CPU, in fp32 unless `dtype` says otherwise; new weights are decided by `seed` alone.
 
-    A base that is an adapter is merged, so that the result is a plain model. Raises ModelError, and DataError when the
+    A base that is an adapter is merged, so that the result is a plain model, or with `merge` off stays on the merged
+    model below it. Raises ModelError, and DataError when the
     classes of the base and of the data do not match.
     """
     import torch
@@ -56,7 +58,7 @@ def build(
         if new is not None:
             model = _initialise(new, task, vocab_size, labels, dtype or torch.float32)
         else:
-            model = _load(_base(source, context), context, task, labels, dtype or torch.float32)
+            model = _load(_base(source, context), context, task, labels, dtype or torch.float32, merge=merge)
             _check_vocabulary(model.config, vocab_size)
     if task == "sequence_classification" and model.config.pad_token_id is None:
         model.config.pad_token_id = _padding(source, context) if pad_token_id is None else pad_token_id
@@ -152,10 +154,16 @@ def _check_vocabulary(config: PreTrainedConfig, vocab_size: int) -> None:
 
 
 def _load(
-    base: Folder | HubModel, context: Context, task: str, labels: list[str] | None, dtype: torch.dtype
+    base: Folder | HubModel,
+    context: Context,
+    task: str,
+    labels: list[str] | None,
+    dtype: torch.dtype,
+    *,
+    merge: bool = True,
 ) -> PreTrainedModel:
     if isinstance(base, Folder) and base.is_adapter:
-        return _merge(base, context, task, labels, dtype)
+        return _adapter(base, context, task, labels, dtype, merge=merge)
     if isinstance(base, Folder):
         folders.check_weights(base)
     config = _read_config(base, labels)
@@ -163,8 +171,8 @@ def _load(
     return _read_weights(base, config, task, dtype)
 
 
-def _merge(
-    adapter: Folder, context: Context, task: str, labels: list[str] | None, dtype: torch.dtype
+def _adapter(
+    adapter: Folder, context: Context, task: str, labels: list[str] | None, dtype: torch.dtype, *, merge: bool
 ) -> PreTrainedModel:
     from safetensors import SafetensorError
 
@@ -172,7 +180,8 @@ def _merge(
     below = folders.base_of(adapter, context)
     model = _load(_base(below, context) if isinstance(below, Source) else below, context, task, labels, dtype)
     try:
-        merged: PreTrainedModel = adapters.merge(_adapted(adapter, model))
+        whole = _adapted(adapter, model)
+        merged: PreTrainedModel = adapters.merge(whole) if merge else whole
     except MethodError as error:
         raise ModelError(f"{error} Evaluate the adapter {adapter}, or start from its base.") from error
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, AttributeError, SafetensorError) as error:

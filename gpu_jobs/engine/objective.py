@@ -28,6 +28,17 @@ def targets(batch: Batch) -> Tensor:
     return labels[:, 1:].reshape(-1) if is_shifted(batch) else labels
 
 
+def masked(batch: Batch, tokenizer: Any, share: float, *, training: bool) -> Batch:
+    """The batch with hidden tokens and "targets" in their places; drawn anew in training, else by the content."""
+    from gpu_jobs.engine.data.masking import mask
+
+    ids = batch["input_ids"]
+    generator = None if training else torch.Generator().manual_seed(int(ids.sum()))
+    inputs, wanted = mask(ids, tokenizer.all_special_ids, tokenizer.mask_token_id, len(tokenizer), share, generator)
+    rest = {name: value for name, value in batch.items() if name != "labels"}
+    return rest | {"input_ids": inputs, "targets": wanted}
+
+
 def outputs(model: nn.Module, batch: Batch, *, hidden: bool = False) -> Any:
     """What the model says of the batch's inputs; with the hidden states of every layer when they are asked for."""
     inputs: dict[str, Any] = {name: value for name, value in batch.items() if name not in ("labels", "targets")}
@@ -100,9 +111,17 @@ def token_count(batch: Batch, positions: int) -> int:
 
 @torch.no_grad()
 def judge(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    """The sum of the loss, the correct targets and the targets ("count") of a batch, in float64."""
+    """The sum of the loss, the correct targets and the targets ("count") of a batch, in float64.
+
+    Of classes also the "confusion" (classes, classes): how often each, in the rows, was taken for each.
+    """
     predicted, wanted = scores(model, batch), targets(batch)
     loss = F.cross_entropy(predicted, wanted, reduction="sum", ignore_index=IGNORED)
     counts = wanted != IGNORED
     correct = (predicted.argmax(-1) == wanted) & counts
-    return {"loss": loss.double(), "correct": correct.sum().double(), "count": counts.sum().double()}
+    judged = {"loss": loss.double(), "correct": correct.sum().double(), "count": counts.sum().double()}
+    if "labels" in batch and batch["labels"].ndim == 1:
+        classes = predicted.shape[-1]
+        cells = torch.bincount(wanted * classes + predicted.argmax(-1), minlength=classes**2)
+        judged["confusion"] = cells.view(classes, classes).double()
+    return judged

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
 
 from gpu_jobs.errors import MethodError
-from gpu_jobs.spec import Training
 
 
-def is_bf16(spec: Training, device: torch.device) -> bool:
+def is_bf16(spec: Any, device: torch.device) -> bool:
     """What the spec's precision means on this device. Raises MethodError when the GPU has no bfloat16."""
     has_it = device.type == "cpu" or torch.cuda.is_bf16_supported(including_emulation=False)
     if spec.precision == "bf16" and not has_it:

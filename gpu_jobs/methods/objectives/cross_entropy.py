@@ -28,6 +28,13 @@ class Knobs(registry.Knobs):
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share s of the target that is spread over all classes."
     )
+    mask_share: float = Field(
+        0.15,
+        gt=0,
+        lt=1,
+        description="Share of the tokens that a masked language model has to find.",
+        json_schema_extra={"advanced": True},
+    )
     z_loss: float = Field(
         0.0,
         ge=0,

@@ -115,13 +115,9 @@ def reward(knobs: Knobs, text: str, reference: str) -> float:
         return float(re.search(knobs.pattern, text) is not None)
     if knobs.reward == "match":
         return float(bool(reference.strip()) and reference.strip() in text)
-    return overlap(text.split(), reference.split())
+    from gpu_jobs.engine.samples import word_f1
 
-
-def overlap(words: list[str], wanted: list[str]) -> float:
-    """F1 of the words, counted as often as they occur; 0 where there are none."""
-    common = sum(min(words.count(word), wanted.count(word)) for word in set(wanted))
-    return 2 * common / (len(words) + len(wanted)) if common else 0.0
+    return word_f1(text.split(), reference.split())
 
 
 def discounted(advantage: Tensor, counts: Tensor, gamma: float) -> Tensor:

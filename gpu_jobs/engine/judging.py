@@ -1,0 +1,109 @@
+"""The job of kind evaluate."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from gpu_jobs import contracts, cost, registry, shapes
+from gpu_jobs.context import Context
+from gpu_jobs.engine import data, models, precision, provenance, samples
+from gpu_jobs.engine import device as devices
+from gpu_jobs.engine.evaluation import chunks, evaluate
+from gpu_jobs.engine.judged import Judged
+from gpu_jobs.engine.optim import own_parameters
+from gpu_jobs.engine.ranks import ALONE
+from gpu_jobs.events import Event, Json, Log, Metrics, Phase, Result, Started
+
+if TYPE_CHECKING:
+    from gpu_jobs.kinds.evaluate import Spec
+
+
+def judge(spec: Spec, context: Context) -> Iterator[Event]:
+    """One pass over the split, and over the second data set where there is one. Raises JobError."""
+    memory, begun = devices.PeakMemory(devices.pick()), time.perf_counter()
+    job = _prepare(spec, context)
+    facts = _facts(job)
+    yield Started(step=0, steps=None, facts=facts, provenance=provenance.collect(spec.seed))
+    yield Phase(name="evaluate", step=0, peak_memory_bytes=memory.end("load"))
+    at = time.perf_counter()
+    quality = evaluate(job, spec.split)
+    seconds = time.perf_counter() - at
+    count = sum(map(len, chunks(job, spec.split)))
+    if job.retention:
+        quality |= evaluate(job, "retention")
+    yield Metrics(step=0, values=quality)
+    yield Log(message=", ".join(f"{name} {value:.4g}" for name, value in quality.items()) + ".")
+    yield from samples.write_samples(job, 0)
+    quality |= samples.read(context.work_dir) if spec.generate else {}
+    yield Result(values=_result(job, facts, quality, memory) | {
+        "speed": {"samples_per_second": count / seconds}, "wall_time_s": time.perf_counter() - begun,
+    })  # fmt: skip
+
+
+def _prepare(spec: Spec, context: Context) -> Judged:
+    device = devices.pick()
+    devices.make_deterministic(device)
+    devices.seed(spec.seed)
+    bf16 = precision.is_bf16(spec, device)
+    loaded = _load(spec, spec.data, models.tokenizer_of(spec.model, context) or _own_tokenizer(spec), context)
+    retention = _load(spec, spec.retention_data, loaded.tokenizer, context) if spec.retention_data else None
+    bare: Any = models.build(
+        spec.model,
+        context=context,
+        seed=spec.seed,
+        task=spec.resolved_task,
+        vocab_size=loaded.vocab_size,
+        labels=loaded.labels,
+        pad_token_id=getattr(loaded.tokenizer, "pad_token_id", None),
+        merge=False,
+    )
+    bare.requires_grad_(False).eval()
+    if bf16:
+        precision.shrink_frozen(bare)
+    bare.to(device)
+    objective = contracts.Objective(_cross_entropy(), spec)  # type: ignore[arg-type]  # it asks for the task alone
+    job = Judged(spec, context, ALONE, device, bf16, loaded, retention, bare, bare, objective)
+    objective.begin(job)  # type: ignore[arg-type]
+    return job
+
+
+def _cross_entropy() -> Any:
+    return registry.methods("objectives")["cross_entropy"].knobs(name="cross_entropy")
+
+
+def _own_tokenizer(spec: Spec) -> dict[str, Any] | None:
+    if spec.resolved_task == "image_classification":
+        return None
+    return spec.tokenizer.model_dump() if spec.tokenizer else {"name": "byte"}
+
+
+def _load(spec: Spec, source: Any, tokenizer: Any, context: Context) -> data.Data:
+    return data.load(
+        source, task=spec.resolved_task, tokenizer=tokenizer, sequence_length=spec.sequence_length, context=context,
+        seed=spec.seed, form="auto", packing=spec.packing,
+    )  # fmt: skip
+
+
+def _facts(job: Judged) -> dict[str, Any]:
+    spec, bare = job.spec, job.bare
+    config = json.loads(bare.config.to_json_string(use_diff=False)) | {"num_labels": bare.config.num_labels}
+    return {
+        "task": spec.resolved_task,
+        "parameters": {"total": sum(value.numel() for value in own_parameters(bare).values()), "trainable": 0},
+        "model": {"architecture": bare.config.model_type, "source": spec.model.source, "config": config},
+        "data": {"name": job.data.name, "samples": {name: len(split) for name, split in job.data.splits().items()}},
+        "flops": cost.plan_evaluation(spec, config, samples=sum(map(len, chunks(job, spec.split)))).flops,
+        "precision": "bf16" if job.bf16 else "fp32",
+        "tokens_per_sample": shapes.positions(config) if config["model_type"] == "vit" else spec.sequence_length,
+    }
+
+
+def _result(
+    job: Judged, facts: dict[str, Any], quality: dict[str, float], memory: devices.PeakMemory
+) -> dict[str, Any]:
+    memory.end("evaluate")
+    peak = {"peak_bytes": max(memory.phases.values()), "phases": memory.phases, **devices.describe(job.device)}
+    return {"quality": quality, "parameters": facts["parameters"], "memory": peak, "flops": facts["flops"]}
