@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def pack_answers(corpus: Corpus, request: Request, template: str, shares: Mappin
         writers = {side: stack.enter_context(_Writers(folder, side)) for side in sides(corpus, shares)}
         _write(read, rendering, lambda sample: writers[divider.side(sample.key)])
         for side, other in corpus.held_out.items():
-            _write(reader(other, form), rendering, lambda _, side=side: writers[side])
+            _write(reader(other, form), rendering, partial(_always, writers[side]))
     for side, writer in writers.items():
         np.save(folder / f"{side}.offsets.npy", writer.tokens.offsets())
     (folder / "answers.json").write_text(json.dumps({"has_messages": rendering.has_messages}))
@@ -67,6 +68,10 @@ class _Writers(ExitStack):
         super().__init__()
         self.tokens = self.enter_context(Writer(folder, side))
         self.answers = self.enter_context(Writer(folder, f"{side}.answers"))
+
+
+def _always(writer: _Writers, _: Sample) -> _Writers:
+    return writer
 
 
 def _write(read: Callable[[], Iterator[Sample]], rendering: Rendering, writer_of: Callable[[Sample], _Writers]) -> None:

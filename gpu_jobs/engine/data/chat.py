@@ -120,7 +120,7 @@ class Rendering:
     def _end_of(self, ids: NDArray[Any], start: int, end: int) -> int:
         """Without the white space that templates put behind the mark that ends a turn."""
         marks = np.flatnonzero(np.isin(ids[start:end], self._tokenizer.all_special_ids))
-        if len(marks) and not self._tokenizer.decode(ids[start + marks[-1] + 1 : end].tolist()).strip():
+        if len(marks) and not str(self._tokenizer.decode(ids[start + marks[-1] + 1 : end].tolist())).strip():
             return start + int(marks[-1]) + 1
         return end
 

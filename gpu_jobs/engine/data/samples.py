@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 from gpu_jobs.engine.data.corpus import Messages, Sample
 from gpu_jobs.engine.data.tables import Table
@@ -173,7 +173,7 @@ def _preference(row: _Row, prompt_column: str | None, chosen_column: str, reject
     return Sample(_key(prompt), prompt, answers)
 
 
-def _is_whole(answer: str | Messages) -> bool:
+def _is_whole(answer: str | Messages) -> TypeGuard[Messages]:
     """Whether it is a conversation from its beginning, not only what the assistant says."""
     return not isinstance(answer, str) and answer[0]["role"] != "assistant"
 

@@ -12,6 +12,7 @@ import torch
 
 from gpu_jobs.engine import objective
 from gpu_jobs.engine.data import Data
+from gpu_jobs.engine.data.isolation import sees_others
 from gpu_jobs.sources import BuiltinData
 from tests.gpu_jobs.data.conftest import path_data, rows_of_topics, write_rows
 
@@ -81,6 +82,14 @@ def test_without_the_positions_documents_would_see_each_other(batches: dict[str,
         joined = model(input_ids=batch["input_ids"]).logits[row, place]
         alone = model(input_ids=batch["input_ids"][row, place][None]).logits[0]
     assert not torch.allclose(joined, alone, atol=1e-3)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_a_model_is_tried_out_before_documents_share_its_rows(architecture: str) -> None:
+    model = build(architecture, "sdpa").train()
+    assert not sees_others(model) and model.training
+    model.config.use_cache = True  # with a cache, transformers makes no such mask
+    assert sees_others(model)
 
 
 def test_no_token_is_predicted_across_a_boundary(batches: dict[str, dict[str, torch.Tensor]]) -> None:
