@@ -231,8 +231,9 @@ class Training(Reading):
     @classmethod
     def _can_share_out(cls, parallel: str, info: ValidationInfo) -> str:
         optimizer, gpus = info.data.get("optimizer"), info.data.get("gpus", 1)
-        is_shared = parallel == "fsdp" and gpus > 1 and optimizer is not None
-        if is_shared and getattr(registry.method_of(optimizer).module, "NEEDS_WHOLE_MATRICES", False):
+        if parallel == "ddp" or gpus == 1 or optimizer is None:
+            return parallel
+        if getattr(registry.method_of(optimizer).module, "NEEDS_WHOLE_MATRICES", False):
             raise ValueError(f"parallel must be ddp with optimizer {optimizer.name!r}, which needs whole matrices")
         return parallel
 

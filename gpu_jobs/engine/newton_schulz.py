@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -15,8 +16,8 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     """
     a, b, c = COEFFICIENTS
     is_tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if is_tall else matrix).bfloat16()
-    x = x / x.norm().clamp(min=1e-7)
+    x: Tensor = (matrix.T if is_tall else matrix).to(torch.bfloat16, copy=True)
+    x.div_(x.norm().clamp(min=1e-7))
     for _ in range(ROUNDS):
         gram = x @ x.T
         x = x.addmm(gram.addmm(gram, gram, beta=b, alpha=c), x, beta=a)

@@ -131,7 +131,8 @@ def _adam(state: dict[str, Tensor], seen: Tensor, mean: Tensor, group: dict[str,
     """Adam's direction (r, i) within the basis, from the gradient and the momentum seen in it."""
     step, beta1, beta2 = state["step"].item(), group["beta1"], group["beta2"]
     square = state["square"].mul_(beta2).addcmul_(seen, seen, value=1 - beta2) / (1 - beta2**step)
-    return mean / (1 - beta1**step) / (square.sqrt() + EPS)
+    direction: Tensor = mean / (1 - beta1**step) / (square.sqrt() + EPS)
+    return direction
 
 
 def _muon(mean: Tensor, basis: Tensor) -> Tensor:

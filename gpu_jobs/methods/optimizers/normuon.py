@@ -83,5 +83,5 @@ def update(weight: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> N
 def by_rows(direction: Tensor, row_square: Tensor, beta2: float) -> Tensor:
     """The direction (o, i), each row divided by its size of late, at its old norm; `row_square` (o, 1) is updated."""
     row_square.lerp_(direction.square().mean(1, keepdim=True), 1 - beta2)
-    scaled = direction / (row_square.sqrt() + EPS)
-    return scaled * (direction.norm() / (scaled.norm() + EPS))
+    scaled: Tensor = direction / (row_square.sqrt() + EPS)
+    return scaled.mul_(direction.norm() / (scaled.norm() + EPS))

@@ -35,7 +35,7 @@ class Knobs(registry.Knobs):
 
 def factor(knobs: Knobs, at: Moment) -> float:
     """What the peak rate is multiplied by at this moment."""
-    power = at.batch_size * knobs.a * max(1, at.tokens) ** knobs.b / at.peak
+    power: float = at.batch_size * knobs.a * max(1, at.tokens) ** knobs.b / at.peak
     rise = min(1.0, (at.step + 1) / max(1, knobs.warmup_steps))
     decay = round(knobs.decay * at.steps)
     left = 1 - max(0, at.step - at.steps + decay) / max(1, decay)
