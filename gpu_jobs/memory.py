@@ -2,7 +2,7 @@
 
     weights       4 bytes each; under bf16 the frozen matrices 2, and the trained ones 2 more for autocast's copy
     gradients     4 bytes for each trained value
-    optimizer     what the optimizer keeps: 8 bytes for each trained value with AdamW
+    optimizer     what the optimizer keeps: its `state_bytes`, 8 for each trained value with AdamW
     activations   b T L a + b o, with b samples at once, T tokens, L layers, a bytes that one layer keeps of one token
                   for the backward (table below), and o what the output layer keeps
 
@@ -57,11 +57,11 @@ def estimate(
     """Bytes by part on one GPU, for `length` tokens a sample."""
     shards = spec.gpus if spec.parallel == "fsdp" else 1
     values = count(trained)
-    state = registry.method_of(spec.optimizer).module.STATE_BYTES
+    state: int = registry.method_of(spec.optimizer).module.state_bytes(spec.optimizer, trained)
     parts = {
         "weights": weights(shapes, trained, bf16=bf16) // shards,
         "gradients": 4 * values // shards,
-        "optimizer": state * values // shards,
+        "optimizer": state // shards,
         "activations": activations(spec, config, length, bf16=bf16),
     }
     own = getattr(registry.method_of(spec.method).module, "memory", None)

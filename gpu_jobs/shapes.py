@@ -32,6 +32,15 @@ def size(shape: Shape) -> int:
     return total
 
 
+_TABLES_AND_HEADS = {"wte", "wpe", "shared", "relative_attention_bias", "lm_head", "score", "classifier"}
+
+
+def is_hidden_matrix(name: str, shape: Shape) -> bool:
+    """Whether a weight maps one hidden state to another: two dimensions, and no embedding or output layer by name."""
+    parts = name.split(".")
+    return len(shape) == 2 and not any("embed" in part or part in _TABLES_AND_HEADS for part in parts)
+
+
 def _linear(name: str, inputs: int, outputs: int, bias: bool = True) -> Shapes:
     return {f"{name}.weight": (outputs, inputs)} | ({f"{name}.bias": (outputs,)} if bias else {})
 

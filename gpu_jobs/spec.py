@@ -227,6 +227,16 @@ class Training(Reading):
             )
         return batch_size
 
+    @field_validator("parallel")
+    @classmethod
+    def _can_share_out(cls, parallel: str, info: ValidationInfo) -> str:
+        optimizer, gpus = info.data.get("optimizer"), info.data.get("gpus", 1)
+        if parallel == "ddp" or gpus == 1 or optimizer is None:
+            return parallel
+        if getattr(registry.method_of(optimizer).module, "NEEDS_WHOLE_MATRICES", False):
+            raise ValueError(f"parallel must be ddp with optimizer {optimizer.name!r}, which needs whole matrices")
+        return parallel
+
     @field_validator("report_test")
     @classmethod
     def _has_test(cls, report_test: bool, info: ValidationInfo) -> bool:

@@ -106,7 +106,15 @@ def test_pretraining_offers_no_adapter() -> None:
 
 
 def test_a_knob_out_of_bounds_is_named_with_its_method() -> None:
-    assert "pretrain.optimizer.lr" in complaints({"optimizer": {"name": "adamw", "lr": -1}})
+    assert "pretrain.optimizer.adamw.lr" in complaints({"optimizer": {"name": "adamw", "lr": -1}})
+
+
+@pytest.mark.parametrize("name", ["muon", "normuon", "cosmos", "adafactor"])
+def test_a_rule_for_whole_matrices_is_not_shared_out(name: str) -> None:
+    shared = {"gpus": 2, "parallel": "fsdp", "optimizer": {"name": name}}
+    assert f"must be ddp with optimizer '{name}'" in complaints(shared)["pretrain.parallel"]
+    for other in ({"gpus": 1}, {"parallel": "ddp"}, {"optimizer": {"name": "diffgrad"}}):
+        assert spec.parse({**TINY, "batch_size": 4, **shared, **other})
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,18 @@ not. The fused kernel of torch is used where the device has one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from gpu_jobs import registry
+from gpu_jobs.shapes import Shape, count
 
 if TYPE_CHECKING:
     from torch import nn, optim
 
 PAPER = "https://arxiv.org/abs/1711.05101"
-STATE_BYTES = 8  # m and v in float32
 
 
 class Knobs(registry.Knobs):
@@ -49,15 +49,17 @@ def build(knobs: Knobs, named_parameters: Iterable[tuple[str, nn.Parameter]]) ->
     """torch's AdamW over the trainable parameters, in two groups: with decay and without."""
     import torch
 
-    trainable = [parameter for _, parameter in named_parameters if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": knobs.weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    from gpu_jobs.engine.optimizers import decay_groups
+
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        decay_groups(named_parameters, knobs.weight_decay),
         lr=knobs.lr,
         betas=(knobs.beta1, knobs.beta2),
         eps=knobs.eps,
         fused=True,
     )
+
+
+def state_bytes(knobs: Knobs, shapes: Mapping[str, Shape]) -> int:
+    """m and v in float32."""
+    return 8 * count(shapes)

@@ -4,10 +4,10 @@
     w(t) = min(1, (t + 1) / warmup)
     d(t) = 1 for t < T - D, then 1 - (t - T + D) / D
 
-with n the tokens read before update t, T the updates, D = decay T those of the decay at the end, and beta the samples of
-an update (Shen et al. 2024). The paper's cap lr_max is the optimizer's rate lr; it takes 0.02, with maximal update
-parametrization. Behind it is a law for the best rate of a WSD schedule over N tokens, lr / beta = 4.6 N^-0.51. Before the
-decay nothing depends on T; a run that goes on with other batches goes by its tokens, not its steps.
+with n the tokens read before update t, T the updates, D = decay T those of the decay at the end, and beta the samples
+of an update (Shen et al. 2024). The paper's cap lr_max is the optimizer's rate lr; it takes 0.02, with maximal update
+parametrization. Behind it is a law for the best rate of a WSD schedule over N tokens, lr / beta = 4.6 N^-0.51. Before
+the decay nothing depends on T; a run that goes on with other batches goes by its tokens, not its steps.
 
 Unchecked against the paper: that beta counts samples (of 4,096 tokens there) rather than tokens, which is the reading
 under which the rate ever leaves a cap of 0.02; that the decay is a straight line down to 0.
@@ -35,7 +35,7 @@ class Knobs(registry.Knobs):
 
 def factor(knobs: Knobs, at: Moment) -> float:
     """What the peak rate is multiplied by at this moment."""
-    power = at.batch_size * knobs.a * max(1, at.tokens) ** knobs.b / at.peak
+    power: float = at.batch_size * knobs.a * max(1, at.tokens) ** knobs.b / at.peak
     rise = min(1.0, (at.step + 1) / max(1, knobs.warmup_steps))
     decay = round(knobs.decay * at.steps)
     left = 1 - max(0, at.step - at.steps + decay) / max(1, decay)

@@ -14,7 +14,7 @@ import gpu_jobs
 from gpu_jobs.errors import JobError
 from gpu_jobs.events import Failed, Metrics, Result, Stopped
 from gpu_jobs.spec import parse
-from tests.gpu_jobs.training import TINY, Bench, Outcome, distance
+from tests.gpu_jobs.training import TINY, Bench, Outcome, distance, same
 
 
 def assert_same_series(run: Outcome, reference: Outcome) -> None:
@@ -52,6 +52,24 @@ def test_a_shared_out_model_is_the_same_and_goes_on_alone_after_a_stop(bench: Be
     resumed = bench.run(alone, resume_from=first.work_dir / f"checkpoints/step-{step}")
     assert list(resumed.series("train/loss")) == [step + 1, step + 2]
     assert_same_series(resumed, whole)
+
+
+def test_two_optimizers_as_one_do_on_two_processes_what_they_do_on_one(bench: Bench) -> None:
+    changes = {"optimizer": {"name": "normuon"}, "steps": 4, "accumulation": 2, "checkpoint_every": 2, "eval_every": 0}
+    alone, run = bench.run(changes), bench.run({**changes, "gpus": 2})
+    assert distance(run.weights(), alone.weights()) < 1e-5
+    resumed = bench.run({**changes, "gpus": 2}, resume_from=run.work_dir / "checkpoints/step-2")
+    assert same(resumed.weights(), run.weights())
+
+
+@pytest.mark.parametrize("name", ["sgd", "diffgrad"])
+def test_a_rule_for_each_value_alone_can_be_shared_out(bench: Bench, name: str) -> None:
+    changes = {"optimizer": {"name": name}, "steps": 4, "accumulation": 2, "checkpoint_every": 2, "eval_every": 0}
+    shared = {**changes, "gpus": 2, "parallel": "fsdp"}
+    alone, run = bench.run(changes), bench.run(shared)
+    assert distance(run.weights(), alone.weights()) < 1e-5
+    resumed = bench.run(shared, resume_from=run.work_dir / "checkpoints/step-2")
+    assert same(resumed.weights(), run.weights())
 
 
 def test_a_rank_s_own_error_is_the_outcome_of_the_run(bench: Bench) -> None:

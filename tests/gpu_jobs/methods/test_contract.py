@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from gpu_jobs import cost, registry, spec
-from gpu_jobs.engine import adapters, optim
+from gpu_jobs.engine import adapters, checkpoint, optim
 from gpu_jobs.engine.job import Job, prepare
 from gpu_jobs.engine.loop import update
 from gpu_jobs.engine.ranks import ALONE
 from gpu_jobs.errors import JobError, MethodError
 from gpu_jobs.events import Metrics
 from gpu_jobs.spec import Training
-from tests.gpu_jobs.training import TINY, Bench, Outcome, after, distance, same
+from tests.gpu_jobs.training import LORA, TINY, Bench, Outcome, after, distance, same
 
 WEIGHTS = [(family, name) for family in ("strategies", "adapters") for name in registry.methods(family)]
 ADAPTERS = sorted(registry.methods("adapters"))
@@ -186,6 +186,47 @@ def test_an_optimizer_lowers_the_loss_of_one_batch(bench: Bench, base: Outcome, 
     optim.set_rate(ready.spec, ready.optimizer, 0)
     losses = [float(update(ready, 0)[0]) for _ in range(10)]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("method", [{"name": "full"}, LORA], ids=["full", "lora"])
+def test_the_plan_knows_every_byte_of_an_optimizer_s_state(
+    bench: Bench, base: Outcome, name: str, method: dict[str, Any]
+) -> None:
+    """Counters of one number, which torch keeps on the CPU, are not memory of the GPU."""
+    ready = job(bench, base, {"optimizer": {"name": name}, "method": method})
+    update(ready, 0)
+    states = [state.values() for state in ready.optimizer.state.values()]
+    kept = sum(value.nbytes for values in states for value in values if value is not None and value.ndim)
+    assert cost.plan(ready.spec, {"run:1": base.facts}).memory["optimizer"] == kept
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_goes_on_from_a_checkpoint_bit_for_bit(bench: Bench, base: Outcome, name: str) -> None:
+    changes = {"optimizer": {"name": name}}
+    first = job(bench, base, changes)
+    for step in range(2):
+        optim.set_rate(first.spec, first.optimizer, step)
+        update(first, step)
+    first.progress.step = 2
+    folder = first.save_checkpoint()
+    inputs = {"run:1": base.work_dir / "model"}
+    second = prepare(finetune(changes), bench.context(inputs=inputs, resume_from=folder), ALONE)
+    for step in (2, 3):
+        for ready in (first, second):
+            optim.set_rate(ready.spec, ready.optimizer, step)
+            update(ready, step)
+        assert same(optim.trainable(second.bare), optim.trainable(first.bare))
+        states = [checkpoint.optimizer_tensors(ready.bare, ready.optimizer) for ready in (first, second)]
+        assert same(*states)
+        assert [value.dtype for value in states[0].values()] == [value.dtype for value in states[1].values()]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_has_every_trained_weight_once_and_no_other(bench: Bench, base: Outcome, name: str) -> None:
+    ready = job(bench, base, {"optimizer": {"name": name}, "method": LORA})
+    held = [weight for group in ready.optimizer.param_groups for weight in group["params"]]
+    assert sorted(map(id, held)) == sorted(map(id, optim.trainable(ready.bare).values()))
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
