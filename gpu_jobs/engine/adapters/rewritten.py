@@ -74,5 +74,5 @@ def plain(model: Any, weights: dict[str, Tensor] | None) -> tuple[Any, dict[str,
         state[b] = torch.cat([state[b], -b0.to(state[b])], dim=1)
     config = copy.copy(model.active_peft_config)
     config.r, config.lora_alpha = 2 * config.r, 2 * config.lora_alpha
-    config.init_lora_weights, config.corda_config, config.lora_ga_config = True, None, None
+    config.init_lora_weights = True
     return config, state

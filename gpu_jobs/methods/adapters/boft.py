@@ -1,10 +1,10 @@
-"""BOFT: a rotation of each layer's inputs as a product of butterfly factors, with a trained scale per output.
+"""BOFT: a block-diagonal rotation of each layer's inputs, with a trained scale per output.
 
-    h = diag(s) W R_m ... R_1 x        each R_j block-diagonal up to a permutation, by the Cayley transform
+    h = diag(s) W R x        R block-diagonal, each block (I + Q)(I - Q)^-1 with Q skew-symmetric
 
-(Liu et al. 2023, section 4). One factor is OFT's block-diagonal rotation; more mix the blocks. The rotation begins at
-the identity and s at 1. The block used is the largest that divides the inputs of all adapted layers; with m factors,
-even and 2^(m-1) of it must fit. Linear layers only. Through HF PEFT.
+(Liu et al. 2023, section 4, with one butterfly factor). More factors, which mix the blocks, need a CUDA extension that
+HF PEFT compiles for itself, and without it PEFT takes one factor in silence: so there is no knob for them. R begins at
+the identity and s at 1. The block used is the largest that divides all adapted layers' inputs. Linear layers only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from pydantic import Field
 
 from gpu_jobs import fits
 from gpu_jobs.anatomy import AdapterKnobs, Anatomy
-from gpu_jobs.errors import MethodError
 from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -30,42 +29,26 @@ class Knobs(AdapterKnobs):
     block: int = Field(
         4, ge=2, le=1024, description="Largest side of a block of the rotation.", json_schema_extra={"log": True}
     )
-    factors: int = Field(1, ge=1, le=10, description="Butterfly factors m.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Probability of leaving a block as it was.")
 
 
 def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
-    """A square matrix per block and factor, and a scale per output, of every adapted layer."""
-    side, shapes = _side(knobs, anatomy), Shapes()
-    for layer in fits.linear(knobs.name, anatomy, knobs.targets):
-        shapes[f"{layer.name}.R"] = (knobs.factors, layer.inputs // side, side, side)
+    """A square matrix per block, and a scale per output, of every adapted layer."""
+    layers, shapes = fits.linear(knobs.name, anatomy, knobs.targets), Shapes()
+    side = fits.block(knobs.block, fits.inputs(layers), "block", least=2)
+    for layer in layers:
+        shapes[f"{layer.name}.R"] = (1, layer.inputs // side, side, side)
         shapes[f"{layer.name}.s"] = (layer.outputs, 1)
     return shapes
 
 
-def _side(knobs: Knobs, anatomy: Anatomy) -> int:
-    """The side of a block. Raises MethodError where no block fits that often."""
-    layers = fits.linear(knobs.name, anatomy, knobs.targets)
-    if knobs.factors == 1:
-        return fits.block(knobs.block, fits.inputs(layers), "block", least=2)
-    often = 2 ** (knobs.factors - 1)
-    for layer in layers:
-        if layer.inputs % (2 * often):
-            raise MethodError(
-                f"method.factors needs inputs that {2 * often} divides: {layer.name} has {layer.inputs} for "
-                f"{knobs.factors} factors."
-            )
-    widths = [(layer, layer.inputs // often) for layer in layers]
-    return fits.block(knobs.block, widths, "block", least=2, step=2)
-
-
 def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
-    """PEFT's configuration for this model."""
+    """PEFT's configuration for this model. Raises MethodError where no block fits."""
     from peft import BOFTConfig
 
+    layers = fits.linear(knobs.name, target.anatomy, knobs.targets)
     return BOFTConfig(
-        boft_block_size=_side(knobs, target.anatomy),
-        boft_n_butterfly_factor=knobs.factors,
+        boft_block_size=fits.block(knobs.block, fits.inputs(layers), "block", least=2),
         boft_dropout=knobs.dropout,
         target_modules=target.pattern,
     )

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from gpu_jobs import fits
 from gpu_jobs.anatomy import AdapterKnobs, Anatomy
+from gpu_jobs.errors import MethodError
 from gpu_jobs.hooks import Rewriting
 from gpu_jobs.methods.adapters.lora import lowrank
 from gpu_jobs.shapes import Shapes
@@ -49,7 +50,6 @@ def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
 def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
     """PEFT's configuration for this model: a plain LoRA, which `Hooks` then lets begin elsewhere."""
     from peft import LoraConfig
-    from peft.tuners.lora.config import CordaConfig
 
     sizes(knobs, target.anatomy)
     return LoraConfig(
@@ -58,7 +58,6 @@ def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
         lora_dropout=knobs.dropout,
         target_modules=target.pattern,
         fan_in_fan_out=target.fan_in_fan_out,
-        corda_config=CordaConfig(corda_method=knobs.mode),
     )
 
 
@@ -73,7 +72,7 @@ class Hooks(Rewriting):
 
         def look(name: str, x: Tensor) -> None:
             rows = x.detach().float().flatten(0, -2)  # (tokens, in)
-            rows = rows / rows.max().abs()
+            rows = rows / rows.max().abs().clamp_min(1e-12)
             covariances[name] = covariances[name].to(rows.device) + rows.T @ rows / self.knobs.samples
 
         self.watch(look)
@@ -82,13 +81,28 @@ class Hooks(Rewriting):
 
 
 def parts(knobs: Knobs, layer: Any, covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """A (r, in) and B (out, r) for a LoRA layer whose inputs have this covariance (in, in); PEFT's decomposition."""
-    from peft.tuners.lora.corda import collect_eigens_for_layer
+    """A (r, in) and B (out, r) for a LoRA layer whose inputs have this covariance (in, in)."""
+    import torch
 
-    base = layer.get_base_layer()
-    base.covariance_matrix = covariance.to(base.weight.device)
-    found = collect_eigens_for_layer(base, None)
-    del base.covariance_matrix
+    weight = layer.get_base_layer().weight.detach().float()
+    weight = weight.T if layer.fan_in_fan_out else weight  # (out, in)
+    damped, inverse = inverted(covariance.to(weight.device))
+    u, s, vt = torch.linalg.svd(weight @ damped, full_matrices=False)
     chosen = slice(knobs.rank) if knobs.mode == "ipm" else slice(-knobs.rank, None)
-    root = (found.S_WC[chosen] / layer.scaling["default"]).sqrt().to(found.U_WC.device)
-    return root[:, None] * found.V_WC[:, chosen].T, found.U_WC[:, chosen] * root
+    root = (s[chosen] / layer.scaling["default"]).sqrt()
+    return root[:, None] * (vt[chosen] @ inverse), u[:, chosen] * root
+
+
+def inverted(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """The covariance, damped as little as its inverse needs, and that. Raises MethodError when it isn't finite."""
+    import torch
+
+    if not torch.isfinite(covariance).all():
+        raise MethodError("method 'corda' saw inputs that are not finite: use precision fp32, or another base.")
+    identity, damping = torch.eye(len(covariance), device=covariance.device), 0.01
+    while True:
+        damped = covariance + damping * covariance.diag().mean() * identity
+        inverse = torch.linalg.inv(damped)
+        if torch.dist(damped @ inverse, identity) < 0.05:
+            return damped, inverse
+        damping *= 2

@@ -1,6 +1,6 @@
 """DeLoRA: LoRA with its direction and its strength apart.
 
-    W' = W + (l ||W|| / r) sum_i b_i a_i / (||b_i|| ||a_i||)        l trained, one number per layer
+    W' = W + (l / r) sum_i b_i a_i^T / (||b_i|| ||a_i||) diag(n)        l trained, n the norms of W's columns
 
 (Bini et al. 2025): each rank-one part has length one, so that l alone bounds the distance from W. B begins so that the
 update is zero. Linear layers only. Through HF PEFT.

@@ -47,7 +47,7 @@ def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
 
 def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
     """PEFT's configuration for this model: a plain LoRA, which `Hooks` then lets begin elsewhere."""
-    from peft import LoraConfig, LoraGAConfig
+    from peft import LoraConfig
 
     sizes(knobs, target.anatomy)
     return LoraConfig(
@@ -56,7 +56,6 @@ def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
         lora_dropout=knobs.dropout,
         target_modules=target.pattern,
         fan_in_fan_out=target.fan_in_fan_out,
-        lora_ga_config=LoraGAConfig(stable_gamma=knobs.gamma),
     )
 
 
@@ -71,7 +70,7 @@ class Hooks(Rewriting):
         for name, layer in layers.items():
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.spec.seed)  # the decomposition is a random one
-                self.take_out(layer, *parts(self.model.active_peft_config.lora_ga_config, layer, gradients[name]))
+                self.take_out(layer, *parts(self.knobs, layer, gradients[name]))
 
     def _gradients(self, weights: dict[str, Any]) -> dict[str, Tensor]:
         """The mean gradient of each weight, as it is stored."""
@@ -91,10 +90,12 @@ class Hooks(Rewriting):
         return sums
 
 
-def parts(config: Any, layer: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def parts(knobs: Knobs, layer: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """A (r, in) and B (out, r) for a LoRA layer whose weight has this gradient; PEFT's rule. Keeps the base whole."""
+    from peft import LoraGAConfig
+
     base = layer.get_base_layer()
     whole, base._peft_loraga_grad = base.weight.data, gradient
-    layer.lora_ga_init("default", config)
+    layer.lora_ga_init("default", LoraGAConfig(stable_gamma=knobs.gamma))
     base.weight.data = whole
     return layer.lora_A["default"].weight.detach().float(), layer.lora_B["default"].weight.detach().float()
