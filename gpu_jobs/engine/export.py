@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from gpu_jobs.engine import adapters
+from gpu_jobs.engine.adapters import peft
 from gpu_jobs.engine.checkpoint import persistent_buffers, whole
 from gpu_jobs.engine.optim import is_adapter
 from gpu_jobs.sources import HubModel, new_model
@@ -52,9 +53,8 @@ def _use_cache(model: Any, spec: Training) -> None:
 def _save_adapter(spec: Training, model: Any, weights: dict[str, Tensor] | None, folder: Path) -> None:
     """The adapter, in PEFT's format where PEFT holds it; a base that is nowhere else (random weights) goes along."""
     if adapters.is_peft(model):
-        config = model.active_peft_config
-        config.base_model_name_or_path = spec.model.id if isinstance(spec.model, HubModel) else "base"
-        model.save_pretrained(folder, state_dict=weights, save_embedding_layers=False)
+        base = spec.model.id if isinstance(spec.model, HubModel) else "base"
+        peft.save(folder, model, weights, base)
     else:
         added = None if weights is None else {name: weights[name] for name in adapters.added(model)}
         adapters.save(

@@ -14,7 +14,7 @@ from torch import nn
 
 from gpu_jobs import registry
 from gpu_jobs.anatomy import HEADS, Anatomy, pattern
-from gpu_jobs.engine.adapters import host, peft
+from gpu_jobs.engine.adapters import host, peft, rewritten
 from gpu_jobs.engine.adapters.host import added
 from gpu_jobs.errors import MethodError, ModelError
 
@@ -77,7 +77,10 @@ def merge(model: Any) -> Any:
     if is_peft(model):
         if not hasattr(model.base_model, "merge_and_unload"):
             raise MethodError(f"method {_peft_name(model)!r} can't be merged into the weights of its base.")
-        return model.merge_and_unload()
+        try:
+            return model.merge_and_unload()
+        except ValueError as error:
+            raise MethodError(f"method {_peft_name(model)!r} can't be merged into this base: {error}.") from error
     if not host.adapted(model):
         raise MethodError("this method can't be merged into the weights of its base.")
     return host.unload(model, merge=True)
@@ -90,7 +93,8 @@ def _peft_name(model: Any) -> str:
 def unload(model: Any) -> Any:
     """The plain base without the adapter."""
     if is_peft(model):
-        return model.unload() if hasattr(model.base_model, "unload") else model.get_base_model()
+        rewritten.restore(model)
+        return peft.unload(model)
     return host.unload(model, merge=False)
 
 

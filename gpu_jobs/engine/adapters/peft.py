@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from gpu_jobs.anatomy import HEADS, Anatomy, pattern
+from gpu_jobs.engine.adapters import rewritten
 from gpu_jobs.errors import MethodError
 
 TASK_TYPES = {"causal_lm": "CAUSAL_LM", "sequence_classification": "SEQ_CLS"}
@@ -68,8 +70,32 @@ def attach(knobs: Any, module: Any, model: Any, anatomy: Anatomy, seed: int) -> 
     if heads and hasattr(config, "modules_to_save") and not config.modules_to_save:
         config.modules_to_save = heads
     try:
-        return get_peft_model(model, config)
-    except ValueError as error:
+        wrapped = get_peft_model(model, config)
+    except (ValueError, TypeError, NotImplementedError) as error:
         raise MethodError(
             f"method {knobs.name!r} doesn't fit this model: {' '.join(str(error).split())[:300]}"
         ) from error
+    if getattr(module, "REWRITES", False) and config.init_lora_weights is not True:  # else its hooks do, from data
+        rewritten.remember(wrapped)
+    return wrapped
+
+
+def save(folder: Path, model: Any, weights: dict[str, Tensor] | None, base: str) -> None:
+    """Writes the adapter in PEFT's format; what began with a part of its base, as a plain LoRA for the whole one."""
+    own = model.active_peft_config
+    own.base_model_name_or_path = base
+    config, state = rewritten.plain(model, weights) if rewritten.is_rewritten(model) else (own, weights)
+    model.peft_config[model.active_adapter] = config
+    try:
+        model.save_pretrained(folder, state_dict=state, save_embedding_layers=False)
+    finally:
+        model.peft_config[model.active_adapter] = own
+
+
+def unload(model: Any) -> Any:
+    """The model that PEFT holds, without the adapter."""
+    if hasattr(model.base_model, "unload"):
+        return model.unload()
+    if hasattr(model.base_model, "disable_adapter_layers"):
+        model.base_model.disable_adapter_layers()  # gives replaced layers back
+    return model.get_base_model()

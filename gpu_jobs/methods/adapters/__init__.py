@@ -8,4 +8,6 @@ Contract: `sizes(knobs, anatomy) -> {name: shape}`, exactly what is trained (the
     attach(knobs, model, anatomy, seed) -> model              where it is more than layers
 
 and, where it changes while it is trained, a class `Hooks(contracts.Hooks)`. LR is the learning rate it likes.
+REWRITES says that a LoRA begins with a part of its base: it is saved as what it changed. TOLERANCE is how far the
+output of what is saved may be off, 0 unless said.
 """

@@ -57,9 +57,10 @@ def fit(bench: Bench, bases: list[Outcome], name: str) -> Outcome:
 
 
 def logits(model: Any) -> torch.Tensor:
+    """Of the text: what a method puts before it is cut off."""
     model.eval()
     with torch.no_grad():
-        found: torch.Tensor = model(input_ids=IDS).logits
+        found: torch.Tensor = model(input_ids=IDS).logits[:, -IDS.shape[1] :]
     return found
 
 
@@ -130,7 +131,8 @@ def test_what_is_saved_computes_the_same_bits_when_it_is_loaded(
         loaded = adapters.load(folder, plain)
     else:
         loaded = AutoModelForCausalLM.from_pretrained(folder)
-    assert logits(loaded).equal(expected)
+    allowed = getattr(registry.methods(family)[name].module, "TOLERANCE", 0.0)
+    assert distance({"": logits(loaded)}, {"": expected}) <= allowed
     assert only_safe_files(folder)
 
 
