@@ -15,7 +15,7 @@ from gpu_jobs.engine.evaluation import chunks, evaluate
 from gpu_jobs.engine.judged import Judged
 from gpu_jobs.engine.optim import own_parameters
 from gpu_jobs.engine.ranks import ALONE
-from gpu_jobs.events import Event, Json, Log, Metrics, Phase, Result, Started
+from gpu_jobs.events import Event, Log, Metrics, Phase, Result, Started
 
 if TYPE_CHECKING:
     from gpu_jobs.kinds.evaluate import Spec

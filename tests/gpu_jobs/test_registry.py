@@ -30,7 +30,7 @@ from gpu_jobs import cost, registry, spec
 assert set(registry.families()) >= {"adapters", "strategies", "optimizers", "schedules"}
 assert all(registry.methods(family) for family in registry.families())
 for kind in registry.kinds():
-    assert spec.schema(kind)["properties"]["steps"]
+    assert spec.schema(kind)["properties"]["kind"]
 parsed = spec.parse({"kind": "finetune", "model": {"source": "builtin"}, "data": {"source": "builtin"},
                      "method": {"name": "lora"}})
 print(cost.plan(parsed).parameters["trainable"])

@@ -148,7 +148,7 @@ def test_every_field_of_the_schema_tells_a_form_its_group_and_its_help(kind: str
     assert all({"maximum", "exclusiveMaximum"} & field.keys() for field in numbers)
 
 
-@pytest.mark.parametrize("kind", registry.kinds())
+@pytest.mark.parametrize("kind", ["pretrain", "finetune"])
 def test_methods_stand_in_the_schema_under_their_titles(kind: str) -> None:
     schema = spec.schema(kind)
     field = schema["properties"]["schedule"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PAPER = "https://arxiv.org/abs/2106.10199"
 LR = 1e-3
+NO_BIAS = "method 'bitfit' needs a model with biases, and this one has none: choose another method."
 
 
 class Knobs(registry.Knobs):
@@ -35,10 +36,12 @@ def setup(knobs: Knobs, model: nn.Module) -> nn.Module:
     for name, value in model.named_parameters():
         value.requires_grad_(_is_trained(name))
     if not any(name.endswith(".bias") for name, _ in model.named_parameters()):
-        raise MethodError("method 'bitfit' needs a model with biases, and this one has none: choose another method.")
+        raise MethodError(NO_BIAS)
     return model
 
 
 def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
-    """Every bias, and the head."""
+    """Every bias, and the head. Raises MethodError for a model that has no bias."""
+    if not any(name.endswith(".bias") for name in anatomy.shapes):
+        raise MethodError(NO_BIAS)
     return {name: shape for name, shape in anatomy.shapes.items() if _is_trained(name)}

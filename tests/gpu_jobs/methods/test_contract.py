@@ -219,7 +219,7 @@ def test_an_optimizer_goes_on_from_a_checkpoint_bit_for_bit(bench: Bench, base: 
             optim.set_rate(ready.spec, ready.optimizer, step)
             update(ready, step)
         assert same(optim.trainable(second.bare), optim.trainable(first.bare))
-        states = [checkpoint.optimizer_tensors(ready.bare, ready.optimizer) for ready in (first, second)]
+        states = [checkpoint.optimizer_tensors(ready.hooks.optimized(), ready.optimizer) for ready in (first, second)]
         assert same(*states)
         assert [value.dtype for value in states[0].values()] == [value.dtype for value in states[1].values()]
 
