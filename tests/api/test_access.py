@@ -146,6 +146,7 @@ ROUTES = [
     route("list_methods", "GET", "/methods", people(200)),
     route("get_method", "GET", "/methods/adapters/lora", people(200)),
     route("plan_job", "POST", "/plan", people(200), scene.SPEC),
+    route("plan_methods", "POST", "/plan/methods?device_bytes=1000000", people(200), scene.SPEC),
     route("list_workers", "GET", "/workers", people(200)),
     route("drain_worker", "POST", lambda w: f"/workers/{w.worker.pk}/drain", NOBODY_HERE),
     route("undrain_worker", "POST", lambda w: f"/workers/{w.worker.pk}/undrain", NOBODY_HERE),

@@ -11,7 +11,7 @@ from gpu_jobs import cost, registry
 from gpu_jobs import spec as specs
 from tests.api.world import World, post
 from tests.runs import scene
-from webapp.runs.models import Run
+from webapp.runs.models import Run, Worker
 
 
 def plan_of(world: World, spec: dict[str, Any], name: str = "viewer") -> Any:
@@ -84,3 +84,25 @@ def test_a_plan_builds_on_the_facts_of_a_run_that_the_person_may_read(world: Wor
 def test_a_plan_queues_nothing(world: World) -> None:
     plan_of(world, scene.SPEC)
     assert not Run.objects.exists()
+
+
+def test_what_fits_is_every_method_on_the_device_that_is_named(world: World) -> None:
+    full = plan_of(world, scene.SPEC)["memory"]["total"]
+    told = post(world.client("viewer"), f"/plan/methods?device_bytes={full}", scene.SPEC).json()
+    assert told["device_bytes"] == full
+    by_name = {item["name"]: item for item in told["items"]}
+    assert by_name["full"] == {**by_name["full"], "memory_bytes": full, "fits": True, "reason": ""}
+    less = post(world.client("viewer"), f"/plan/methods?device_bytes={full - 1}", scene.SPEC).json()
+    assert {item["name"]: item["fits"] for item in less["items"]}["full"] is False
+
+
+def test_without_a_device_it_must_be_said_how_large_it_is(world: World) -> None:
+    Worker.objects.all().delete()
+    answer = post(world.client("viewer"), "/plan/methods", scene.SPEC)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["device_bytes"])
+
+
+def test_a_kind_that_trains_nothing_fits_nowhere(world: World) -> None:
+    spec = {"kind": "evaluate", "model": {"source": "builtin"}, "data": {"source": "builtin"}}
+    answer = post(world.client("viewer"), "/plan/methods?device_bytes=1000", spec)
+    assert answer.json()["errors"][0]["loc"] == ["kind"]

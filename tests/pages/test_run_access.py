@@ -22,10 +22,10 @@ READ_BY_MEMBERS = {
 }  # fmt: skip
 READ_BY_EDITORS = {"run-new", "run-edit", "run-delete"}
 WRITTEN_BY_EDITORS = {
-    "runs-bulk", "run-new", "run-plan", "run-edit", "run-cancel", "run-pause", "run-resume", "run-requeue",
+    "runs-bulk", "run-new", "run-plan", "run-fits", "run-edit", "run-cancel", "run-pause", "run-resume", "run-requeue",
     "run-delete",
 }  # fmt: skip
-OF_A_PROJECT = {"runs", "runs-bulk", "run-new", "run-plan"}
+OF_A_PROJECT = {"runs", "runs-bulk", "run-new", "run-plan", "run-fits"}
 NAMES = sorted(str(pattern.name) for pattern in urlpatterns)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Count, F, Prefetch, Q, QuerySet
@@ -79,6 +80,20 @@ def workers(gone_for: timedelta = timedelta(hours=1)) -> QuerySet[Worker]:
 def living_workers() -> QuerySet[Worker]:
     """Those that have not signed off and were heard of lately."""
     return Worker.objects.filter(stopped_at=None, heartbeat_at__gt=Now() - timedelta(seconds=settings.SILENT_S))
+
+
+class DeviceSize(NamedTuple):
+    """A device that living workers have, by its name and memory."""
+
+    name: str
+    bytes: int
+
+
+def device_sizes() -> list[DeviceSize]:
+    """Those that living workers have, each once, the largest first."""
+    told = (device for worker in living_workers() for device in worker.devices)
+    sizes = {DeviceSize(str(device.get("name")), int(device.get("memory_bytes") or 0)) for device in told}
+    return sorted((size for size in sizes if size.bytes), key=lambda size: -size.bytes)
 
 
 def log_after(run: Run, line_id: int = 0, *, limit: int = 1000) -> QuerySet[LogLine]:

@@ -69,3 +69,21 @@ class PlanOutput(Output):
     flops: PlanFlops
     tokens: int | None = Field(description="That the training reads.")
     time: TimeForecast
+
+
+class FitOutput(Output):
+    """Null stands where the method can't be planned for this model; `reason` says why."""
+
+    family: str
+    name: str
+    title: str
+    trainable: int | None
+    memory_bytes: int | None
+    fits: bool | None
+    reason: str
+
+
+class FitList(Output):
+    device_bytes: int
+    items: list[FitOutput] = Field(description="Those that fit by trained values, then the rest.")
+    next: str | None = None

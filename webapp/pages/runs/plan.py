@@ -8,9 +8,10 @@ from typing import Any
 
 from gpu_jobs import cost
 from gpu_jobs import spec as specs
+from gpu_jobs.fitting import Fit, fitting
 from webapp.accounts.models import User
 from webapp.runs.forecast import forecast as forecast_time
-from webapp.runs.queries import visible
+from webapp.runs.queries import DeviceSize, device_sizes, visible
 from webapp.runs.specs import checked
 
 PARTS = {"weights": 1, "gradients": 4, "optimizer": 3, "activations": 7}  # with the colour of each
@@ -53,6 +54,32 @@ def forecast(values: Mapping[str, Any], user: User) -> Forecast:
     plan = cost.plan(spec, _facts(spec, user))
     seconds, measured = _time(plan)
     return Forecast(plan, _parts(plan.memory), seconds, measured)
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Every method on one device. `sizes` are the devices there are to choose from."""
+
+    device_bytes: int
+    sizes: list[DeviceSize]
+    methods: list[Fit]
+
+    @property
+    def fitting(self) -> int:
+        return sum(bool(fit.fits) for fit in self.methods)
+
+
+def fits(values: Mapping[str, Any], user: User, device_bytes: int | None) -> Fits | None:
+    """What fits into the chosen device, else the largest one there is; None where there is none, or nothing is trained.
+
+    Raises Invalid for a wrong spec.
+    """
+    spec, sizes = checked(values), device_sizes()
+    room = device_bytes or max((size.bytes for size in sizes), default=None)
+    if room is None or not isinstance(spec, specs.Training):
+        return None
+    found = fitting(spec, cost.config_of(spec, _facts(spec, user)), room, bf16=spec.precision != "fp32")
+    return Fits(room, sizes, found)
 
 
 def _parts(memory: Mapping[str, int | None]) -> list[Part]:

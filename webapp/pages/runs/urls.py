@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern] = [
     path("bulk/", runs_bulk.runs_bulk, name="runs-bulk"),
     path("new/", run_new.new, name="run-new"),
     path("new/plan/", run_new.plan, name="run-plan"),
+    path("new/fits/", run_new.fits, name="run-fits"),
     path("<int:run_id>/", run.charts, name="run"),
     path("<int:run_id>/log/", run.log, name="run-log"),
     path("<int:run_id>/config/", run.config, name="run-config"),

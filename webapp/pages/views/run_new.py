@@ -77,6 +77,22 @@ def plan(request: PageRequest, slug: str) -> HttpResponse:
     return render(request, "parts/run_plan.html", context)
 
 
+@require_POST
+@login_required
+def fits(request: PageRequest, slug: str) -> HttpResponse:
+    """Which methods a device has room for, with the form as it stands."""
+    project_for(request, slug, Role.EDITOR)
+    draft = submitted(request.POST)
+    chosen = request.POST.get("device_bytes", "")
+    context: dict[str, Any] = {"errors": draft.errors, "project": slug}
+    if not draft.errors:
+        try:
+            context["fits"] = plans.fits(draft.values, request.user, int(chosen) if chosen.isdecimal() else None)
+        except Invalid as error:
+            context["errors"] = error.errors
+    return render(request, "parts/run_fits.html", context)
+
+
 def _opened(request: PageRequest, project: Project) -> tuple[Draft, RunForm]:
     """The form as a link opens it: a copy of a run, a run on top of another, or a kind's defaults."""
     source = _run(request, "clone")
