@@ -56,23 +56,24 @@ def estimate(
 ) -> dict[str, int | None]:
     """Bytes by part on one GPU, for `length` tokens a sample."""
     shards = spec.gpus if spec.parallel == "fsdp" else 1
-    values = count(trained)
-    state: int = registry.method_of(spec.optimizer).module.state_bytes(spec.optimizer, trained)
+    values, seen = count(trained), Anatomy(config, shapes, spec.resolved_task)
+    method = registry.method_of(spec.method).module
+    optimized = method.optimized(spec.method, seen, trained) if hasattr(method, "optimized") else trained
+    state: int = registry.method_of(spec.optimizer).module.state_bytes(spec.optimizer, optimized)
     parts = {
         "weights": weights(shapes, trained, bf16=bf16) // shards,
         "gradients": 4 * values // shards,
         "optimizer": state // shards,
         "activations": activations(spec, config, length, bf16=bf16),
     }
-    own = getattr(registry.method_of(spec.method).module, "memory", None)
-    if own is not None:
-        parts |= own(spec.method, parts, Anatomy(config, shapes, spec.resolved_task), trained)
+    if hasattr(method, "memory"):
+        parts |= method.memory(spec.method, parts, seen, trained)
     return {**parts, "total": sum(parts.values())}
 
 
 def weights(shapes: Shapes, trained: Shapes, *, bf16: bool) -> int:
     """Bytes of all weights, autocast's copies included."""
-    every = shapes | trained
+    every = trained | shapes  # of a weight that is trained in part, all is there
     if not bf16:
         return 4 * count(every)
     return sum(_bf16_bytes(name, name in trained) * size(shape) for name, shape in every.items() if len(shape) >= 2) + (

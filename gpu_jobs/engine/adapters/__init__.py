@@ -157,7 +157,9 @@ def put(knobs: Any, model: Any, *, task: str, seed: int) -> Any:
     if adapter is not None:
         model = attach(adapter, model, task=task, seed=seed)
     if method.family == "strategies":
-        model = method.module.setup(knobs, model)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = method.module.setup(knobs, model)
     return model
 
 
