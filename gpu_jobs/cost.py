@@ -80,10 +80,10 @@ def plan_for(spec: Training, config: Config | None, *, bf16: bool) -> Plan:
     length = tokens_per_sample(spec, config)
     trained = trainable(spec, shapes, config)
     kept = remaining(spec, shapes, config)
-    total = count(trained | frozen(spec, shapes, config) | kept)  # of a weight that is trained in part, all is there
+    total = count(kept | trained | frozen(spec, shapes, config))
     per_step = spec.batch_size * flops_per_sample(spec, kept, trained, config)
     return Plan(
-        parameters={"total": total, "trainable": count(trained)},
+        parameters={"total": total, "trainable": learned(spec, trained)},
         memory=memory.estimate(spec, config, kept, trained, length, bf16=bf16),
         flops={"total": per_step * spec.steps, "per_step": per_step, "formula": _formula(spec)},
         tokens=spec.steps * spec.batch_size * length,
@@ -138,6 +138,12 @@ def frozen(spec: Training, shapes: Shapes, config: Config) -> Shapes:
     if not hasattr(module, "frozen"):
         return {}
     return dict(module.frozen(adapter or spec.method, Anatomy(config, shapes, spec.resolved_task)))
+
+
+def learned(spec: Training, trained: Shapes) -> int:
+    """How many values are trained."""
+    module = registry.method_of(spec.method).module
+    return int(module.values(spec.method, trained)) if hasattr(module, "values") else count(trained)
 
 
 def remaining(spec: Training, shapes: Shapes, config: Config) -> Shapes:

@@ -73,7 +73,7 @@ def estimate(
 
 def weights(shapes: Shapes, trained: Shapes, *, bf16: bool) -> int:
     """Bytes of all weights, autocast's copies included."""
-    every = trained | shapes  # of a weight that is trained in part, all is there
+    every = shapes | trained
     if not bf16:
         return 4 * count(every)
     return sum(_bf16_bytes(name, name in trained) * size(shape) for name, shape in every.items() if len(shape) >= 2) + (

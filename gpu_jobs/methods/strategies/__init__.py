@@ -3,7 +3,7 @@
 Contract: `setup(knobs, model) -> model`, which says with requires_grad what may be trained; `sizes(knobs, anatomy) ->
 {name: shape}`, the same for the plan; and, where it takes part in the loop, a class `Hooks(contracts.Hooks)`. A
 strategy that can train an adapter instead of the weights has a knob `adapter` (`adaptable.AdaptableKnobs`). What
-`setup` draws comes from the run's seed. Where of a weight only some values are trained, `sizes` says how many.
+`setup` draws comes from the run's seed.
 
 Optional, for the plan:
 
@@ -13,6 +13,7 @@ Optional, for the plan:
                                                       through, and the FLOPs of the gradients of weights, of
                                                       which `flops(shapes)` says those of these matrices: both
                                                       as expected of a step
+    values(knobs, trained) -> int                     how many values are trained, where it is not all of these weights
     optimized(knobs, anatomy, trained) -> shapes      what the optimizer keeps state of, if not what is trained
     memory(knobs, parts, anatomy, trained) -> parts   other bytes
     replaced(knobs, anatomy) -> names                 weights that the method takes out of the model
