@@ -14,7 +14,7 @@ from torch import nn
 
 from gpu_jobs import registry
 from gpu_jobs.anatomy import HEADS, Anatomy, pattern
-from gpu_jobs.engine.adapters import host, peft, rewritten
+from gpu_jobs.engine.adapters import host, peft, rewritten, side
 from gpu_jobs.engine.adapters.host import added
 from gpu_jobs.errors import MethodError, ModelError
 
@@ -95,6 +95,7 @@ def unload(model: Any) -> Any:
     if is_peft(model):
         rewritten.restore(model)
         return peft.unload(model)
+    side.unload(model)
     return host.unload(model, merge=False)
 
 

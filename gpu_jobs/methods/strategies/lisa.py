@@ -50,6 +50,8 @@ def backward(knobs: Knobs, anatomy: Anatomy, trained: Shapes, flops: Callable[[S
 class Hooks(blocks.BlockHooks):
     """Draws the blocks."""
 
+    drawn = -1  # the number of the draw that is in force
+
     def draw(self, number: int) -> list[int]:
         """The places of the blocks of draw `number`."""
         import torch
@@ -58,5 +60,7 @@ class Hooks(blocks.BlockHooks):
         return order[: self.knobs.active]
 
     def before_step(self, step: contracts.Step) -> None:
-        if step.number % self.knobs.every == 0 or step.number == self.job.progress.step:  # the latter after a resume
-            self.choose(self.draw(step.number // self.knobs.every), forget=True)
+        number = step.number // self.knobs.every
+        if number != self.drawn:
+            self.choose(self.draw(number), forget=True)
+            self.drawn = number
