@@ -133,16 +133,18 @@ class Hooks(contracts.Hooks):
         super().__init__(knobs, model, spec)
         self.projections: dict[str, Projection] = {}
 
-    def optimized(self) -> dict[str, nn.Parameter]:
+    def is_projected(self, name: str, value: nn.Parameter) -> bool:
+        """Whether the optimizer is given R for this weight."""
         import re
 
+        found = pattern(self.knobs.targets, self.model.config.model_type)  # type: ignore[union-attr, arg-type]
+        is_matrix = value.ndim == 2 and name.endswith(".weight")
+        return is_matrix and re.fullmatch(found, name.removesuffix(".weight")) is not None
+
+    def optimized(self) -> dict[str, nn.Parameter]:
         if not self.projections:
-            found = re.compile(pattern(self.knobs.targets, self.model.config.model_type))  # type: ignore[union-attr, arg-type]
-            self.projections = {
-                name: Projection(value, self.knobs.rank)
-                for name, value in self.trained().items()
-                if value.ndim == 2 and name.endswith(".weight") and found.fullmatch(name.removesuffix(".weight"))
-            }
+            chosen = {name: value for name, value in self.trained().items() if self.is_projected(name, value)}
+            self.projections = {name: Projection(value, self.knobs.rank) for name, value in chosen.items()}
         if not self.projections:
             raise MethodError(f"method.targets {self.knobs.targets!r} is in no layer of this model.")
         return self.trained() | {name: projection.small for name, projection in self.projections.items()}
