@@ -80,6 +80,10 @@ class Entries:
         for _, weight, own, positions in self.parts:
             gone = dropped[own]
             weight.data.view(-1)[positions[gone]] = self.start[own[gone]]
+        self.release(slots)
+
+    def release(self, slots: Tensor) -> None:
+        """Frees these slots: their entries stay what they are, and are trained no more."""
         self.place[slots], self.start[slots], self.values.data[slots] = -1, 0.0, 0.0
         self.arrange()
 

@@ -5,9 +5,10 @@
     gain                              trained as it is
 
 (Huang et al. 2024, "Gradient Weight-normalized Low-rank Projection for Efficient LLM Training"; numbers as in the
-authors' released code. Unchecked against the paper: what is trained beside the normalised layers; here everything is,
-as in GaLore.) |v| is part of the gradient. Layers that are normalised compute W in each forward and keep it for the
-backward: more bytes than the plan's activations. The result is saved as a plain model.
+authors' released code. A summary of the paper writes v as W_0 plus a product of factors, and projects gradients from
+both sides, unchecked; here v is whole, projected as in GaLore, and everything else is trained, too.) |v| is part of the
+gradient. Layers that are normalised compute W in each forward and keep it for the backward: more bytes than the plan's
+activations. The result is saved as a plain model.
 """
 
 from __future__ import annotations

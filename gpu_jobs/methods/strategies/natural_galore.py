@@ -1,14 +1,13 @@
 """Natural GaLore: GaLore whose projected gradient is turned by the inverse of the empirical Fisher matrix.
 
-    F = I + (1 / (lambda s)) sum_j g_j g_j^T          over the last s projected gradients, flat, this step's among them
-    g <- F^-1 g = g - H^T (lambda s I + H H^T)^-1 H g            H (s, n) has them as rows: Woodbury's identity
-    lambda = damping x the mean of |g_j|^2
+    F = lambda I + H^T H                      H (s, n): the last s projected gradients, flat, this step's g among them
+    g <- lambda F^-1 g = g - H^T (lambda I + H H^T)^-1 H g                                        Woodbury's identity
+    lambda = damping s (mean of |g_j|^2)
 
-("Natural GaLore: Accelerating GaLore for memory-efficient LLM Training and Fine-tuning", 2024; that it is GaLore with an
-inverse empirical Fisher matrix by Woodbury's identity is the abstract's. Unchecked against the paper: that the history
-is kept in the subspace and cleared when that changes. Ours: F is taken relative to lambda, so that a direction that the
-gradients have in common shrinks and others stay as long as they are.) Everything else is as in GaLore; a history of 0
-is GaLore itself. The history takes s times the bytes of R.
+(Das 2024, "Natural GaLore"; F and its window as a page on the paper writes them). Ours: lambda goes by the gradients,
+and stands in front, so that a direction that they have in common shrinks and others stay as long as they are; the
+window is cleared when the subspace changes. Everything else is as in GaLore; a history of 0 is GaLore itself. The
+history takes s times the bytes of R.
 """
 
 from __future__ import annotations
