@@ -6,9 +6,9 @@
 
 (Hu et al. 2024, "SaRA: High-Efficient Diffusion Model Fine-tuning with Progressive Sparse Low-Rank Adaptation"; as in
 the authors' released code, but that one theta, 2e-3, holds for all weights there, and the count of what is trained is
-known only when the weights are; here it is planned.) The optimizer keeps state of masked entries only, none of which decays.
-The whole gradient of the targeted weights is made. A classifier's new head is trained whole. The result is saved as a
-plain model.
+known only when the weights are; here it is planned.) The optimizer keeps state of masked entries only, none of which
+decays. The whole gradient of the targeted weights is made. A classifier's new head is trained whole. The result is
+saved as a plain model.
 """
 
 from __future__ import annotations
