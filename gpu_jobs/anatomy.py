@@ -63,6 +63,12 @@ ModuleName = Annotated[str, Field(pattern=r"^[\w.]+$", max_length=200)]
 Targets = Literal["attention", "mlp", "all"] | list[ModuleName]
 
 
+def block_of(name: str) -> int | None:
+    """The number of the transformer block that a module or weight of this name stands in."""
+    found = BLOCK.search(name)
+    return int(found.group(1)) if found else None
+
+
 class AdapterKnobs(registry.Knobs):
     """What every adapter that is put on layers can be asked."""
 
@@ -81,8 +87,7 @@ class Layer(NamedTuple):
     @property
     def block(self) -> int | None:
         """The transformer block it stands in."""
-        found = BLOCK.search(self.name)
-        return int(found.group(1)) if found else None
+        return block_of(self.name)
 
 
 @dataclass(frozen=True)

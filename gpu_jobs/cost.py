@@ -79,11 +79,12 @@ def plan_for(spec: Training, config: Config | None, *, bf16: bool) -> Plan:
         return _unknown(spec)
     length = tokens_per_sample(spec, config)
     trained = trainable(spec, shapes, config)
-    total = count(shapes | trained | frozen(spec, shapes, config))
-    per_step = spec.batch_size * flops_per_sample(spec, shapes, trained, config)
+    kept = remaining(spec, shapes, config)
+    total = count(kept | trained | frozen(spec, shapes, config))
+    per_step = spec.batch_size * flops_per_sample(spec, kept, trained, config)
     return Plan(
-        parameters={"total": total, "trainable": count(trained)},
-        memory=memory.estimate(spec, config, shapes, trained, length, bf16=bf16),
+        parameters={"total": total, "trainable": learned(spec, trained)},
+        memory=memory.estimate(spec, config, kept, trained, length, bf16=bf16),
         flops={"total": per_step * spec.steps, "per_step": per_step, "formula": _formula(spec)},
         tokens=spec.steps * spec.batch_size * length,
     )
@@ -139,6 +140,21 @@ def frozen(spec: Training, shapes: Shapes, config: Config) -> Shapes:
     return dict(module.frozen(adapter or spec.method, Anatomy(config, shapes, spec.resolved_task)))
 
 
+def learned(spec: Training, trained: Shapes) -> int:
+    """How many values are trained."""
+    module = registry.method_of(spec.method).module
+    return int(module.values(spec.method, trained)) if hasattr(module, "values") else count(trained)
+
+
+def remaining(spec: Training, shapes: Shapes, config: Config) -> Shapes:
+    """The model's own weights without those that the spec's method takes out."""
+    module = registry.method_of(spec.method).module
+    if not hasattr(module, "replaced"):
+        return shapes
+    gone = module.replaced(spec.method, Anatomy(config, shapes, spec.resolved_task))
+    return {name: shape for name, shape in shapes.items() if name not in gone}
+
+
 def tokens_per_sample(spec: Reading, config: Config) -> int:
     """Tokens that the model works on for one sample; of a text to classify, as if it were full length."""
     return positions(config) if config["model_type"] == "vit" else spec.sequence_length
@@ -149,11 +165,25 @@ def flops_per_sample(spec: Training, shapes: Shapes, trained: Shapes, config: Co
     length = tokens_per_sample(spec, config)
     matrices = _matrix_flops(shapes, length) + _matrix_flops(_added(shapes, trained), length)
     attention = attention_flops(config, length)
-    forward, backward = matrices + attention, matrices + _matrix_flops(trained, length) + 2 * attention
+    forward, made = matrices + attention, _matrix_flops(trained, length)
+    passed = matrices + 2 * attention
+    if hasattr(registry.method_of(spec.method).module, "backward"):
+        through, made = _reach(spec, shapes, trained, config)
+        passed = int(through * passed)
+    backward = passed + made
     own = getattr(registry.method_of(spec.method).module, "flops", None)
     if own is not None:
         return int(own(spec.method, forward, backward))
     return forward + backward + (forward if spec.gradient_checkpointing else 0)
+
+
+def _reach(spec: Training, shapes: Shapes, trained: Shapes, config: Config) -> tuple[float, int]:
+    """How far a method's backward goes, and the FLOPs of the gradients of weights: see `methods/strategies`."""
+    length = tokens_per_sample(spec, config)
+    through, made = registry.method_of(spec.method).module.backward(
+        spec.method, Anatomy(config, shapes, spec.resolved_task), trained, lambda found: _matrix_flops(found, length)
+    )
+    return through, int(made)
 
 
 def forward_flops(shapes: Shapes, config: Config, length: int) -> int:

@@ -56,17 +56,18 @@ def estimate(
 ) -> dict[str, int | None]:
     """Bytes by part on one GPU, for `length` tokens a sample."""
     shards = spec.gpus if spec.parallel == "fsdp" else 1
-    values = count(trained)
-    state: int = registry.method_of(spec.optimizer).module.state_bytes(spec.optimizer, trained)
+    values, seen = count(trained), Anatomy(config, shapes, spec.resolved_task)
+    method = registry.method_of(spec.method).module
+    optimized = method.optimized(spec.method, seen, trained) if hasattr(method, "optimized") else trained
+    state: int = registry.method_of(spec.optimizer).module.state_bytes(spec.optimizer, optimized)
     parts = {
         "weights": weights(shapes, trained, bf16=bf16) // shards,
         "gradients": 4 * values // shards,
         "optimizer": state // shards,
         "activations": activations(spec, config, length, bf16=bf16),
     }
-    own = getattr(registry.method_of(spec.method).module, "memory", None)
-    if own is not None:
-        parts |= own(spec.method, parts, Anatomy(config, shapes, spec.resolved_task), trained)
+    if hasattr(method, "memory"):
+        parts |= method.memory(spec.method, parts, seen, trained)
     return {**parts, "total": sum(parts.values())}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -127,9 +127,13 @@ def _forward(job: Job, parts: list[objective.Batch], targets: Tensor) -> Tensor:
     return job.ranks.sum(loss)
 
 
-def clip(job: Job) -> Tensor:
-    """Shortens the gradient to clip_norm when it is longer; returns its length before that, a scalar."""
-    parameters = [p for group in job.optimizer.param_groups for p in group["params"] if p.grad is not None]
+def clip(job: Job, parameters: Iterable[Tensor] | None = None) -> Tensor:
+    """Shortens the gradient to clip_norm when it is longer; returns its length before that, a scalar.
+
+    It is the gradient of what is optimized, or of these parameters.
+    """
+    if parameters is None:
+        parameters = [p for group in job.optimizer.param_groups for p in group["params"] if p.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(parameters, job.spec.clip_norm or math.inf)
     return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 

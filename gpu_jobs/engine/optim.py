@@ -11,6 +11,7 @@ from gpu_jobs import registry
 from gpu_jobs.anatomy import adapter_of
 from gpu_jobs.contracts import Hooks, Objective
 from gpu_jobs.engine import adapters
+from gpu_jobs.errors import MethodError
 from gpu_jobs.methods.schedules import Moment
 from gpu_jobs.spec import Training
 
@@ -25,16 +26,32 @@ def is_adapter(spec: Training) -> bool:
 
 def apply_method(spec: Training, model: PreTrainedModel) -> Any:
     """The model with the spec's method on it: some parameters are trained, the others frozen. Raises MethodError."""
+    _check_parallel(spec)
     return adapters.put(spec.method, model, task=spec.resolved_task, seed=spec.seed)
 
 
+def _check_parallel(spec: Training) -> None:
+    can = getattr(registry.method_of(spec.method).module, "PARALLEL", ("ddp", "fsdp"))
+    if spec.gpus > 1 and spec.parallel not in can:
+        remedy = f"set parallel to {' or '.join(map(repr, can))}" if can else "set gpus to 1"
+        raise MethodError(
+            f"method {spec.method.name!r} can't be shared over {spec.gpus} GPUs by {spec.parallel!r}: {remedy}."
+        )
+
+
 def build_hooks(spec: Training, model: nn.Module) -> Hooks:
-    """What the spec's method does in the loop: its own `Hooks`, else its adapter's, else nothing."""
-    for knobs in filter(None, (spec.method, adapter_of(spec.method))):
-        own = getattr(registry.method_of(knobs).module, "Hooks", None)
-        if own is not None:
-            hooks: Hooks = own(knobs, model, spec)
-            return hooks
+    """What the spec's method does in the loop: its own `Hooks`, else its adapter's. Raises MethodError for both."""
+    found = {
+        knobs.name: (knobs, registry.method_of(knobs).module.Hooks)
+        for knobs in (spec.method, adapter_of(spec.method))
+        if knobs is not None and hasattr(registry.method_of(knobs).module, "Hooks")
+    }
+    if len(found) > 1:
+        strategy, adapter = found
+        raise MethodError(f"method {strategy!r} can't train adapter {adapter!r}, which changes in the loop by itself.")
+    for knobs, own in found.values():
+        hooks: Hooks = own(knobs, model, spec)
+        return hooks
     return Hooks(spec.method, model, spec)
 
 

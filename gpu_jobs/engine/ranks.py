@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from gpu_jobs import registry
 from gpu_jobs.engine import device as devices
 from gpu_jobs.spec import Training
 
@@ -50,7 +51,10 @@ class Ranks:
         """The model as it is called in the loop: its gradients are averaged over the ranks."""
         if self.world == 1:
             return model
-        return _fsdp(model, bf16=bf16) if spec.parallel == "fsdp" else _ddp(model)
+        if spec.parallel == "fsdp":
+            return _fsdp(model, bf16=bf16)
+        is_partial = getattr(registry.method_of(spec.method).module, "IS_PARTIAL", False)
+        return _ddp(model, is_partial=is_partial)
 
     @contextmanager
     def accumulate(self, model: nn.Module, *, is_last: bool) -> Iterator[None]:
@@ -75,10 +79,13 @@ def join() -> Ranks:
     return ranks
 
 
-def _ddp(model: nn.Module) -> nn.Module:
+def _ddp(model: nn.Module, *, is_partial: bool) -> nn.Module:
+    """`is_partial`: in some steps, some parameters have no gradient, which the ranks must not wait for."""
     from torch.nn.parallel import DistributedDataParallel
 
-    return DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False)
+    return DistributedDataParallel(
+        model, gradient_as_bucket_view=True, broadcast_buffers=False, find_unused_parameters=is_partial
+    )
 
 
 def _fsdp(model: nn.Module, *, bf16: bool) -> nn.Module:

@@ -14,7 +14,7 @@ from torch import nn
 
 from gpu_jobs import registry
 from gpu_jobs.anatomy import HEADS, Anatomy, pattern
-from gpu_jobs.engine.adapters import host, peft, rewritten
+from gpu_jobs.engine.adapters import host, peft, rewritten, side
 from gpu_jobs.engine.adapters.host import added
 from gpu_jobs.errors import MethodError, ModelError
 
@@ -95,6 +95,7 @@ def unload(model: Any) -> Any:
     if is_peft(model):
         rewritten.restore(model)
         return peft.unload(model)
+    side.unload(model)
     return host.unload(model, merge=False)
 
 
@@ -157,7 +158,9 @@ def put(knobs: Any, model: Any, *, task: str, seed: int) -> Any:
     if adapter is not None:
         model = attach(adapter, model, task=task, seed=seed)
     if method.family == "strategies":
-        model = method.module.setup(knobs, model)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = method.module.setup(knobs, model)
     return model
 
 

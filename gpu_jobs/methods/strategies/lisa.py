@@ -5,77 +5,62 @@
 
 (Pan et al. 2024, algorithm 1). The optimizer's state of blocks that are frozen again is dropped: only so is memory
 saved. The reference script uses gamma = 1, K = 20. A draw comes from the run's seed and the number of the draw, so that
-a resumed run draws the same.
+a resumed run, and every rank, draws the same. With an adapter, what it has on a block is drawn with the block.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 from pydantic import Field
 
-from gpu_jobs import contracts, registry
-from gpu_jobs.anatomy import BLOCK, Anatomy
-from gpu_jobs.shapes import Shapes
+from gpu_jobs import blocks, contracts
+from gpu_jobs.adaptable import AdaptableKnobs, setup, sizes
+from gpu_jobs.anatomy import Anatomy
+from gpu_jobs.shapes import Shapes, count
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from gpu_jobs.engine.job import Job
-    from gpu_jobs.spec import Training
-
+__all__ = ["setup", "sizes"]
 PAPER = "https://arxiv.org/abs/2403.17919"
 IS_PARTIAL = True  # not everything that may be trained is trained in every step
+PARALLEL = ("ddp",)  # fsdp decides what has gradients when it shares the model out
 
 
-class Knobs(registry.Knobs):
+class Knobs(AdaptableKnobs):
     name: Literal["lisa"]
     active: int = Field(1, ge=1, le=256, description="Blocks that are trained at a time.")
     every: int = Field(20, ge=1, le=100_000, description="Steps between draws.", json_schema_extra={"log": True})
 
 
-def setup(knobs: Knobs, model: nn.Module) -> nn.Module:
-    """Every parameter may take part."""
-    return model.requires_grad_(True)
+def optimized(knobs: Knobs, anatomy: Anatomy, trained: Shapes) -> Shapes:
+    """The optimizer keeps state of what is trained at the moment."""
+    return blocks.largest(trained, knobs.active)
 
 
-def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
-    """Every weight: in turn."""
-    return anatomy.shapes
+def memory(knobs: Knobs, parts: dict[str, int], anatomy: Anatomy, trained: Shapes) -> dict[str, int]:
+    """Gradients of what is trained at the moment."""
+    return {"gradients": 4 * count(blocks.largest(trained, knobs.active))}
 
 
-class Hooks(contracts.Hooks):
+def backward(knobs: Knobs, anatomy: Anatomy, trained: Shapes, flops: Callable[[Shapes], int]) -> tuple[float, int]:
+    """To the embedding, which is always trained; with an adapter to the lowest block that was drawn."""
+    return blocks.backward(trained, knobs.active, flops, to_the_input=knobs.adapter is None)
+
+
+class Hooks(blocks.BlockHooks):
     """Draws the blocks."""
 
-    def __init__(self, knobs: Any, model: nn.Module, spec: Training) -> None:
-        super().__init__(knobs, model, spec)
-        self.blocks: dict[int, list[nn.Parameter]] = {}
-        for name, value in model.named_parameters():
-            if found := BLOCK.search(name):
-                self.blocks.setdefault(int(found.group(1)), []).append(value)
-
-    def begin(self, job: Job) -> None:
-        super().begin(job)
-        self.chosen: list[int] = []
+    drawn = -1  # the number of the draw that is in force
 
     def draw(self, number: int) -> list[int]:
-        """The blocks of draw `number`, in order."""
+        """The places of the blocks of draw `number`."""
         import torch
 
-        generator = torch.Generator().manual_seed(self.spec.seed * 1_000_003 + number)
-        order = torch.randperm(len(self.blocks), generator=generator)[: self.knobs.active]
-        return sorted(list(self.blocks)[place] for place in order.tolist())
+        order: list[int] = torch.randperm(len(self.blocks), generator=self.generator(number)).tolist()
+        return order[: self.knobs.active]
 
     def before_step(self, step: contracts.Step) -> None:
-        chosen = self.draw(step.number // self.knobs.every)
-        if chosen == self.chosen:
-            return
-        for block, parameters in self.blocks.items():
-            for parameter in parameters:
-                parameter.requires_grad_(block in chosen)
-                if block not in chosen:
-                    self.job.optimizer.state.pop(parameter, None)
-        self.chosen = chosen
-
-    def readings(self) -> dict[str, Any]:
-        return {f"active/block_{block}": float(block in self.chosen) for block in self.blocks}
+        number = step.number // self.knobs.every
+        if number != self.drawn:
+            self.choose(self.draw(number), forget=True)
+            self.drawn = number

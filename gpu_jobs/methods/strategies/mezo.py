@@ -10,40 +10,27 @@ optimizer only the rate and its weight decay are used. Rates are small: 1e-6 for
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from gpu_jobs import contracts, registry
+from gpu_jobs import contracts
+from gpu_jobs.adaptable import AdaptableKnobs, setup, sizes
 from gpu_jobs.anatomy import Anatomy
 from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    AdapterChoice: TypeAlias = registry.Knobs
-else:
-    AdapterChoice = registry.union("adapters")
-
+__all__ = ["setup", "sizes"]
 PAPER = "https://arxiv.org/abs/2305.17333"
 LR = 1e-6
 
 
-class Knobs(registry.Knobs):
+class Knobs(AdaptableKnobs):
     name: Literal["mezo"]
     eps: float = Field(1e-3, ge=1e-6, le=1, description="Length of the probe.", json_schema_extra={"log": True})
     probes: int = Field(1, ge=1, le=64, description="Directions that are tried in a step; each costs two forwards.")
-    adapter: AdapterChoice | None = Field(None, description="Train this adapter instead of all weights.")
-
-
-def setup(knobs: Knobs, model: nn.Module) -> nn.Module:
-    """Every parameter takes part, or those of the adapter."""
-    return model if knobs.adapter else model.requires_grad_(True)
-
-
-def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
-    """Every weight, where no adapter is trained."""
-    return anatomy.shapes
 
 
 def flops(knobs: Knobs, forward: int, backward: int) -> int:
