@@ -214,6 +214,11 @@ class AdaptedLayer(nn.Module):
         weight, bias = self._merged()
         return weight, self.seen.bias if bias is None else bias
 
+    def lora(self) -> tuple[Tensor, Tensor]:
+        """A (rank, in) and B (out, rank) with W + B A the merged weight, where the method has `lora`."""
+        a, b = self.module.lora(self.knobs, self.seen, self.named_values)
+        return a.detach(), b.detach()
+
     @torch.no_grad()
     def merge(self) -> None:
         """Puts the adapter into the base's weight. Raises MethodError where the method can't be merged."""
