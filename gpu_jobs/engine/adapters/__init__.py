@@ -52,12 +52,13 @@ def attach(knobs: Any, model: Any, *, task: str, seed: int, adapter: str = host.
 
 
 def _targets(knobs: Any, module: Any, model: Any) -> list[str]:
-    """The full names of the adapted modules: where `targets` says, or the method's own `targets(knobs)`.
+    """The full names of the adapted modules: where the knob says, or the method's own `targets(knobs, model_type)`.
 
     Raises MethodError, naming those there are, when there are none.
     """
-    meant = module.targets(knobs) if hasattr(module, "targets") else knobs.targets
-    adapted = re.compile(pattern(meant, model.config.model_type))
+    model_type = model.config.model_type
+    meant = module.targets(knobs, model_type) if hasattr(module, "targets") else knobs.targets
+    adapted = re.compile(pattern(meant, model_type))
     found = dict(host.modules(model))
     names = [name for name in found if name and adapted.fullmatch(name)]
     if not names:

@@ -24,5 +24,5 @@ def init(knobs: Knobs, base: Any, generator: torch.Generator, shared: dict[str, 
     return shared
 
 
-def forward(knobs: Knobs, base: Any, x: Tensor, values: dict[str, Tensor]) -> Tensor:
-    return base(x) * (values["g"] + values["offset"])
+def forward(knobs: Knobs, base: Any, x: Tensor, values: dict[str, Tensor], *others: Tensor) -> Tensor:
+    return base(x, *others) * (values["g"] + values["offset"])

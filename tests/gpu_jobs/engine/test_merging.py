@@ -106,6 +106,6 @@ def test_a_wrong_folder_is_one_sentence(
 def test_a_method_that_peft_does_not_know_says_so(
     bench: Bench, base: Outcome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, plain = tune(bench, base, OURS), str(base.work_dir / "model")
+    folder, plain = tune(bench, base, {"name": "mask_lora"}), str(base.work_dir / "model")
     assert main(["export", str(folder), str(tmp_path / "out"), "--base", plain, "--peft"]) == 2
     assert "PEFT doesn't know this adapter" in capsys.readouterr().err
