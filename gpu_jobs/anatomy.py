@@ -21,6 +21,7 @@ _LLAMA = {
     "outputs": r"(self_attn\.o_proj|mlp\.down_proj)",
     "ffn": r"layers\.\d+\.mlp",
     "self_attention": r"layers\.\d+\.self_attn",
+    "attention_branch": r"layers\.\d+\.self_attn",
     "norms": r"(layers\.\d+\.(input|post_attention)_layernorm|model\.norm)",
     "embedding": r"embed_tokens",
 }
@@ -32,6 +33,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "outputs": r"(attn|mlp)\.c_proj",
         "ffn": r"h\.\d+\.mlp",
         "self_attention": r"h\.\d+\.attn",
+        "attention_branch": r"h\.\d+\.attn",
         "norms": r"(h\.\d+\.ln_[12]|ln_f)",
         "embedding": r"wte",
     },
@@ -41,6 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "outputs": r"layer\.\d+\.(attention\.)?output\.dense",
         "ffn": r"layer\.\d+\.output",  # its second half, which is given the input of the first, too
         "self_attention": r"layer\.\d+\.attention\.self",
+        "attention_branch": r"layer\.\d+\.attention\.output",  # likewise
         "norms": r".*LayerNorm",
         "embedding": r"word_embeddings",
     },
@@ -50,6 +53,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "outputs": r"layers?\.\d+\.(attention\.(o_proj|output\.dense)|mlp\.fc2|output\.dense)",
         "ffn": r"layers\.\d+\.mlp",
         "self_attention": r"layers\.\d+\.attention",
+        "attention_branch": r"layers\.\d+\.attention",
         "norms": r"(layers?\.\d+\.layernorm_(before|after)|vit\.layernorm)",
         "embedding": r"patch_embeddings\.projection",
     },

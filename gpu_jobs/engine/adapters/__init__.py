@@ -133,8 +133,23 @@ def save(folder: Path, model: Any, method: dict[str, Any], *, task: str, seed: i
     folder.mkdir(parents=True, exist_ok=True)
     about = {"format": FORMAT, "method": method, "task": task, "seed": seed}
     (folder / CONFIG).write_text(json.dumps(about, indent=2) + "\n")
-    kept = tensors if tensors is not None else added(model)
+    kept = _packed(model, dict(tensors if tensors is not None else added(model)))
     save_file({name: value.detach().cpu().contiguous() for name, value in kept.items()}, folder / WEIGHTS)
+
+
+def _packed(model: nn.Module, kept: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What is stored, with the values of methods that have `pack` as they pack them."""
+    for name, layer in host.adapted(model).items():
+        if hasattr(layer.module, "pack"):
+            packed = layer.module.pack(layer.knobs, _take(kept, f"{name}.values."))
+            kept |= {f"{name}.values.{key}": value for key, value in packed.items()}
+    return kept
+
+
+def _take(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Those whose names begin so, without that; they are removed."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name) for name in names}
 
 
 def load(folder: Path, model: Any, adapter: str = host.DEFAULT) -> Any:
@@ -172,8 +187,14 @@ def put(knobs: Any, model: Any, *, task: str, seed: int, adapter: str = host.DEF
 
 def _fill(model: nn.Module, saved: dict[str, torch.Tensor], folder: Path, adapter: str) -> None:
     for name, layer in host.adapted(model, adapter).items():
+        at = f"{name}.values."
+        if hasattr(layer.module, "unpack"):
+            shapes = {key: tuple(value.shape) for key, value in layer.named_values.items()}
+            unpacked = layer.module.unpack(layer.knobs, _take(saved, at), shapes)
+            rebuilt = {key: unpacked.pop(key) for key in getattr(layer.module, "REBUILT", ()) if key in unpacked}
+            layer.grow(rebuilt)
+            saved |= {f"{at}{key}": value for key, value in unpacked.items()}
         if getattr(layer.module, "GROWS", False):
-            at = f"{name}.values."
             mine = {key.removeprefix(at): nn.Parameter(value) for key, value in saved.items() if key.startswith(at)}
             layer.grow({key: value for key, value in mine.items() if key not in layer.named_values})
     wanted = added(model, adapter)

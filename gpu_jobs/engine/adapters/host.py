@@ -7,6 +7,8 @@ A method's file has, in torch's terms,
     merge(knobs, base, values) -> weight                      or (weight, bias); left out: it can't be merged
     share(knobs, bases, generator) -> {name: value}           optional: values that all layers have in common
     lora(knobs, base, values) -> (A, B)                       optional: the change of the weight is B A
+    pack(knobs, values) -> values                             optional: as they are stored, and
+    unpack(knobs, values, shapes) -> values                   as they are used again; `shapes` are those of `init`
 
 `base.weight` is (out, in) whatever the layer's type. Convolutions and embeddings compute with the merged weight where
 there is one: `forward` sees linear layers. A layer without a matrix (a norm, a whole feed-forward) is refused unless
@@ -41,8 +43,9 @@ class Base:
     Where adapters that are switched on lie below, weight, bias and output are with them.
     """
 
-    def __init__(self, layer: nn.Module, name: str, number: int) -> None:
+    def __init__(self, layer: nn.Module, name: str, number: int, config: Any = None) -> None:
         self.layer, self.name, self.number = layer, name, number  # number: its place among the adapted layers
+        self.config = config  # the model's
 
     def __call__(self, x: Tensor, *arguments: Any, **options: Any) -> Any:
         return self.layer(x, *arguments, **options)
@@ -60,6 +63,11 @@ class Base:
         """The transformer block it stands in."""
         found = BLOCK.search(self.name)
         return int(found.group(1)) if found else None
+
+    @property
+    def width(self) -> int:
+        """Size of the residual stream."""
+        return int(self.config.hidden_size)
 
     @property
     def is_training(self) -> bool:
@@ -195,7 +203,8 @@ class AdaptedLayer(nn.Module):
             else:
                 self.values.register_buffer(name, value, persistent=name not in getattr(self.module, "REBUILT", ()))
 
-    def forward(self, x: Tensor, *arguments: Any, **options: Any) -> Any:
+    def forward(self, *arguments: Any, **options: Any) -> Any:
+        x, *arguments = arguments or (options.pop("hidden_states"),)  # as blocks call their attention
         if not self.is_on:
             return self.base(x, *arguments, **options)
         with _numbers(x):
@@ -266,7 +275,8 @@ def attach(knobs: Any, module: Any, model: nn.Module, names: list[str], seed: in
         raise MethodError(f"the model has an adapter named {adapter!r} already: give this one another name.")
     activate(model)
     generator, outermost = torch.Generator().manual_seed(seed), dict(reversed(list(modules(model))))
-    bases = [Base(outermost[name], name, number) for number, name in enumerate(names)]
+    config = getattr(model, "config", None)
+    bases = [Base(outermost[name], name, number, config) for number, name in enumerate(names)]
     for base in bases:
         _check(knobs, module, base)
     shared = module.share(knobs, bases, generator) if hasattr(module, "share") else {}
