@@ -195,8 +195,7 @@ def _fill(model: nn.Module, saved: dict[str, torch.Tensor], folder: Path, adapte
             layer.grow(rebuilt)
             saved |= {f"{at}{key}": value for key, value in unpacked.items()}
         if getattr(layer.module, "GROWS", False):
-            mine = {key.removeprefix(at): nn.Parameter(value) for key, value in saved.items() if key.startswith(at)}
-            layer.grow({key: value for key, value in mine.items() if key not in layer.named_values})
+            layer.assume({key.removeprefix(at): value for key, value in saved.items() if key.startswith(at)})
     wanted = added(model, adapter)
     if saved.keys() != wanted.keys():
         raise ModelError(

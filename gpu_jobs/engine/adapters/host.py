@@ -203,6 +203,13 @@ class AdaptedLayer(nn.Module):
             else:
                 self.values.register_buffer(name, value, persistent=name not in getattr(self.module, "REBUILT", ()))
 
+    def assume(self, values: Values) -> None:
+        """Has these parameters and no others: those of a layer that has grown."""
+        for name in [name for name, _ in self.values.named_parameters() if name not in values]:
+            delattr(self.values, name)
+        buffers = dict(self.values.named_buffers())
+        self.grow({name: nn.Parameter(value) for name, value in values.items() if name not in buffers})
+
     def forward(self, *arguments: Any, **options: Any) -> Any:
         x, *arguments = arguments or (options.pop("hidden_states"),)  # as blocks call their attention
         if not self.is_on:
