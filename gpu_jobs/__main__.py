@@ -1,7 +1,8 @@
-"""`python -m gpu_jobs`: run a spec by hand, plan it, list the methods. Nothing of the web is needed.
+"""`python -m gpu_jobs`: run a spec by hand, plan it, export an adapter, list the methods. Nothing of the web is needed.
 
     python -m gpu_jobs run spec.json [--work DIR] [--cache DIR] [--input run:1=PATH] [--resume CHECKPOINT]
     python -m gpu_jobs plan spec.json [--base run:1=facts.json]
+    python -m gpu_jobs export ADAPTER OUT [--base MODEL] [--peft]
     python -m gpu_jobs methods [family]
 
 `run` prints one event a line. SIGTERM or Ctrl-C stops it at the next step with a checkpoint; a second one at once.
@@ -20,7 +21,7 @@ from pydantic import ValidationError
 
 from gpu_jobs import registry
 from gpu_jobs.context import Context
-from gpu_jobs.errors import MethodError
+from gpu_jobs.errors import JobError
 from gpu_jobs.spec import JobSpec, parse
 
 
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
-    except (OSError, ValueError, MethodError) as error:
+    except (OSError, ValueError, JobError) as error:
         sys.stderr.write(f"{_sentence(error)}\n")
         return 2
 
@@ -50,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(command=_plan)
     plan.add_argument("spec", type=Path)
     plan.add_argument("--base", type=_pair, action="append", default=[], metavar="NAME=PATH", help="run:1=facts.json")
+    export = commands.add_parser("export", help="merge an adapter into its base, as a plain save_pretrained folder")
+    export.set_defaults(command=_export)
+    export.add_argument("adapter", type=Path, help="folder of the adapter, Hone's or PEFT's")
+    export.add_argument("out", type=Path, help="new folder")
+    export.add_argument("--base", type=Path, metavar="MODEL", help="folder of its base (default: where it says)")
+    export.add_argument("--peft", action="store_true", help="write it as PEFT's LoRA instead, where it is one")
     methods = commands.add_parser("methods", help="list the methods")
     methods.set_defaults(command=_methods)
     methods.add_argument("family", nargs="?")
@@ -97,6 +104,13 @@ def _plan(options: argparse.Namespace) -> int:
 
     base = {name: json.loads(path.read_text()) for name, path in options.base}
     sys.stdout.write(plan(_read(options.spec), base).model_dump_json(indent=2) + "\n")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from gpu_jobs.engine import merging
+
+    merging.export(options.adapter, options.out, options.base, peft=options.peft)
     return 0
 
 

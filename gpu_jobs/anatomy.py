@@ -20,6 +20,8 @@ _LLAMA = {
     "mlp": r"mlp\.(gate|up|down)_proj",
     "outputs": r"(self_attn\.o_proj|mlp\.down_proj)",
     "ffn": r"layers\.\d+\.mlp",
+    "self_attention": r"layers\.\d+\.self_attn",
+    "attention_branch": r"layers\.\d+\.self_attn",
     "norms": r"(layers\.\d+\.(input|post_attention)_layernorm|model\.norm)",
     "embedding": r"embed_tokens",
 }
@@ -30,6 +32,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "mlp": r"mlp\.c_(fc|proj)",
         "outputs": r"(attn|mlp)\.c_proj",
         "ffn": r"h\.\d+\.mlp",
+        "self_attention": r"h\.\d+\.attn",
+        "attention_branch": r"h\.\d+\.attn",
         "norms": r"(h\.\d+\.ln_[12]|ln_f)",
         "embedding": r"wte",
     },
@@ -37,6 +41,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "attention": r"attention\.(self\.(query|key|value)|output\.dense)",
         "mlp": r"layer\.\d+\.(intermediate|output)\.dense",
         "outputs": r"layer\.\d+\.(attention\.)?output\.dense",
+        "ffn": r"layer\.\d+\.output",  # its second half, which is given the input of the first, too
+        "self_attention": r"layer\.\d+\.attention\.self",
+        "attention_branch": r"layer\.\d+\.attention\.output",  # likewise
         "norms": r".*LayerNorm",
         "embedding": r"word_embeddings",
     },
@@ -45,6 +52,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "mlp": r"layers?\.\d+\.(mlp\.fc[12]|(intermediate|output)\.dense)",
         "outputs": r"layers?\.\d+\.(attention\.(o_proj|output\.dense)|mlp\.fc2|output\.dense)",
         "ffn": r"layers\.\d+\.mlp",
+        "self_attention": r"layers\.\d+\.attention",
+        "attention_branch": r"layers\.\d+\.attention",
         "norms": r"(layers?\.\d+\.layernorm_(before|after)|vit\.layernorm)",
         "embedding": r"patch_embeddings\.projection",
     },
@@ -122,6 +131,15 @@ class Anatomy:
             inputs *= size
         return Layer(name, inputs, shape[0])
 
+    def channels(self, targets: str) -> dict[str, int]:
+        """Output channels of every adapted layer with a weight, norms too, by the layer's name."""
+        adapted = re.compile(pattern(targets, self.config["model_type"]))
+        weights = {
+            name.removesuffix(".weight"): shape for name, shape in self.shapes.items() if name.endswith("weight")
+        }
+        found = {name: shape for name, shape in weights.items() if adapted.fullmatch(name)}
+        return {name: self._layer(name, shape).outputs if len(shape) > 1 else shape[0] for name, shape in found.items()}
+
     def norms(self) -> Shapes:
         """Names and shapes of the weights and biases of all norms."""
         adapted = re.compile(pattern("norms", self.config["model_type"]))
@@ -135,16 +153,22 @@ class Anatomy:
 def pattern(targets: str | Sequence[str], model_type: str) -> str:
     """The regular expression that the full names of the meant modules match. Unknown models are read like llama.
 
+    A group, the layers of either ("attention+norms") or of both ("attention&outputs"), or a list of module names.
     Raises MethodError for a group that this architecture doesn't have.
     """
     if not isinstance(targets, str):
         return rf"(.*\.)?({'|'.join(map(re.escape, targets))})"
-    groups = GROUPS.get(model_type, _LLAMA)
-    if targets == "all":
-        return rf"(.*\.)?({groups['attention']}|{groups['mlp']})"
-    if targets not in groups:
-        raise MethodError(f"a {model_type} has no layers of the group {targets!r}: there are {', '.join(groups)}.")
-    return rf"(.*\.)?({groups[targets]})"
+    either = "attention+mlp" if targets == "all" else targets
+    return "|".join(f"(?:{_both(part, model_type)})" for part in either.split("+"))
+
+
+def _both(targets: str, model_type: str) -> str:
+    groups, names = GROUPS.get(model_type, _LLAMA), targets.split("&")
+    for name in names:
+        if name not in groups:
+            raise MethodError(f"a {model_type} has no layers of the group {name!r}: there are {', '.join(groups)}.")
+    *first, last = (rf"(?:.*\.)?(?:{groups[name]})" for name in names)
+    return "".join(f"(?={other}$)" for other in first) + last
 
 
 def adapter_of(knobs: Any) -> registry.Knobs | None:

@@ -38,7 +38,7 @@ def save(spec: Training, model: Any, weights: dict[str, Tensor] | None, tokenize
         model.save_pretrained(partial, state_dict=weights)
     if tokenizer is not None:
         tokenizer.save_pretrained(partial)
-    (partial / ABOUT).write_text(json.dumps(about(spec), indent=2) + "\n")
+    (partial / ABOUT).write_text(json.dumps(about(spec) | _labels(spec, model), indent=2) + "\n")
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
     return final
@@ -69,6 +69,13 @@ def about(spec: Training) -> dict[str, Any]:
     """What the folder is: kind, task, method, and for an adapter the base it stands on."""
     base = spec.model.reference() or spec.model.model_dump() if is_adapter(spec) else None
     return {"kind": spec.kind, "task": spec.resolved_task, "method": spec.method.name, "base": base}
+
+
+def _labels(spec: Training, model: Any) -> dict[str, Any]:
+    """The classes of a classifier, which an adapter's folder names nowhere else."""
+    if spec.resolved_task == "causal_lm":
+        return {}
+    return {"labels": [model.config.id2label[number] for number in sorted(model.config.id2label)]}
 
 
 def stored_bytes(folder: Path) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gpu_jobs.context import Context
 from gpu_jobs.engine import adapters, folders
@@ -78,7 +78,11 @@ def tokenizer_of(source: Source, context: Context) -> PreTrainedTokenizerFast | 
     base = _base(source, context)
     if isinstance(base, HubModel):
         return _read_tokenizer(base)
-    holder = folders.with_tokenizer(base, context)
+    return tokenizer_at(folders.with_tokenizer(base, context), context)
+
+
+def tokenizer_at(holder: Folder | Source | None, context: Context) -> PreTrainedTokenizerFast | None:
+    """The tokenizer in a folder or of another source, None where there is none."""
     if isinstance(holder, Source):
         return tokenizer_of(holder, context)
     return None if holder is None else _read_tokenizer(holder)
@@ -158,7 +162,7 @@ def _load(
     context: Context,
     task: str,
     labels: list[str] | None,
-    dtype: torch.dtype,
+    dtype: torch.dtype | Literal["auto"],
     *,
     merge: bool = True,
 ) -> PreTrainedModel:
@@ -172,22 +176,42 @@ def _load(
 
 
 def _adapter(
-    adapter: Folder, context: Context, task: str, labels: list[str] | None, dtype: torch.dtype, *, merge: bool
+    adapter: Folder,
+    context: Context,
+    task: str,
+    labels: list[str] | None,
+    dtype: torch.dtype | Literal["auto"],
+    *,
+    merge: bool,
 ) -> PreTrainedModel:
-    from safetensors import SafetensorError
+    with explained(adapter):
+        whole = adapt(adapter, context, task, labels, dtype)
+        merged: PreTrainedModel = adapters.merge(whole) if merge else whole
+    return merged.requires_grad_(True)
 
+
+def adapt(
+    adapter: Folder, context: Context, task: str, labels: list[str] | None, dtype: torch.dtype | Literal["auto"]
+) -> Any:
+    """The base of an adapter with the adapter on it; "auto" leaves the base the numbers it has."""
     folders.check_weights(adapter)
     below = folders.base_of(adapter, context)
     model = _load(_base(below, context) if isinstance(below, Source) else below, context, task, labels, dtype)
+    return _adapted(adapter, model)
+
+
+@contextlib.contextmanager
+def explained(adapter: Folder) -> Iterator[None]:
+    """Whatever goes wrong with an adapter that someone else may have written is a ModelError."""
+    from safetensors import SafetensorError
+
     try:
-        whole = _adapted(adapter, model)
-        merged: PreTrainedModel = adapters.merge(whole) if merge else whole
+        yield
     except MethodError as error:
         raise ModelError(f"{error} Evaluate the adapter {adapter}, or start from its base.") from error
     except (ValueError, TypeError, KeyError, RuntimeError, OSError, AttributeError, SafetensorError) as error:
         _pass_on_out_of_memory(error)
         raise ModelError(f"the adapter {adapter} can't be merged into its base: {_line(error)}") from error
-    return merged.requires_grad_(True)
 
 
 def _adapted(adapter: Folder, model: PreTrainedModel) -> Any:
@@ -236,7 +260,9 @@ def _fit_labels(config: Any, labels: list[str], base: Folder | HubModel) -> None
     config.id2label, config.label2id = _naming(labels).values()
 
 
-def _read_weights(base: Folder | HubModel, config: PreTrainedConfig, task: str, dtype: torch.dtype) -> PreTrainedModel:
+def _read_weights(
+    base: Folder | HubModel, config: PreTrainedConfig, task: str, dtype: torch.dtype | Literal["auto"]
+) -> PreTrainedModel:
     import transformers
     from safetensors import SafetensorError
 

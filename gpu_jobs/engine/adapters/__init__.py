@@ -31,11 +31,11 @@ def anatomy_of(model: Any, task: str) -> Anatomy:
     return Anatomy(model.config.to_dict() | {"num_labels": model.config.num_labels}, shapes, task)
 
 
-def attach(knobs: Any, model: Any, *, task: str, seed: int) -> Any:
+def attach(knobs: Any, model: Any, *, task: str, seed: int, adapter: str = host.DEFAULT) -> Any:
     """The model with the adapter on it; only the adapter, and a classifier's head, is trained. Raises MethodError.
 
-    The file of a method has `peft_config`, or `init` and `merge` or `forward` (see `host`), or, where it is more than
-    layers, `attach(knobs, model, anatomy, seed) -> model`.
+    `adapter` is its name among those of our own that the model has. The file of a method has `peft_config`, or `init`
+    and `merge` or `forward` (see `host`), or, where it is more than layers, `attach(knobs, model, anatomy, seed)`.
     """
     module = registry.method_of(knobs).module
     anatomy = anatomy_of(model, task)
@@ -44,19 +44,25 @@ def attach(knobs: Any, model: Any, *, task: str, seed: int) -> Any:
     if hasattr(module, "attach"):
         model = module.attach(knobs, model, anatomy, seed)
     else:
-        model = host.attach(knobs, module, model, _targets(knobs, model), seed)
+        model = host.attach(knobs, module, model, _targets(knobs, module, model), seed, adapter)
     for name in HEADS:
         if hasattr(model, name):
             getattr(model, name).requires_grad_(True)
     return model
 
 
-def _targets(knobs: Any, model: Any) -> list[str]:
-    """The full names of the adapted modules. Raises MethodError, naming those there are, when there are none."""
-    adapted = re.compile(pattern(knobs.targets, model.config.model_type))
-    names = [name for name, _ in model.named_modules() if name and adapted.fullmatch(name)]
+def _targets(knobs: Any, module: Any, model: Any) -> list[str]:
+    """The full names of the adapted modules: where the knob says, or the method's own `targets(knobs, model_type)`.
+
+    Raises MethodError, naming those there are, when there are none.
+    """
+    model_type = model.config.model_type
+    meant = module.targets(knobs, model_type) if hasattr(module, "targets") else knobs.targets
+    adapted = re.compile(pattern(meant, model_type))
+    found = dict(host.modules(model))
+    names = [name for name in found if name and adapted.fullmatch(name)]
     if not names:
-        layers = [name for name, layer in model.named_modules() if getattr(layer, "weight", None) is not None]
+        layers = [name for name, layer in found.items() if getattr(layer, "weight", None) is not None]
         raise MethodError(peft.no_target(knobs, layers))
     return names
 
@@ -81,7 +87,7 @@ def merge(model: Any) -> Any:
             return model.merge_and_unload()
         except ValueError as error:
             raise MethodError(f"method {_peft_name(model)!r} can't be merged into this base: {error}.") from error
-    if not host.adapted(model):
+    if not host.names(model):
         raise MethodError("this method can't be merged into the weights of its base.")
     return host.unload(model, merge=True)
 
@@ -128,12 +134,30 @@ def save(folder: Path, model: Any, method: dict[str, Any], *, task: str, seed: i
     folder.mkdir(parents=True, exist_ok=True)
     about = {"format": FORMAT, "method": method, "task": task, "seed": seed}
     (folder / CONFIG).write_text(json.dumps(about, indent=2) + "\n")
-    kept = tensors if tensors is not None else added(model)
+    kept = _packed(model, dict(tensors if tensors is not None else added(model)))
     save_file({name: value.detach().cpu().contiguous() for name, value in kept.items()}, folder / WEIGHTS)
 
 
-def load(folder: Path, model: Any) -> Any:
-    """Puts the adapter of such a folder on its base; nothing of it requires gradients. Raises ModelError."""
+def _packed(model: nn.Module, kept: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What is stored, with the values of methods that have `pack` as they pack them."""
+    for name, layer in host.adapted(model).items():
+        if hasattr(layer.module, "pack"):
+            packed = layer.module.pack(layer.knobs, _take(kept, f"{name}.values."))
+            kept |= {f"{name}.values.{key}": value for key, value in packed.items()}
+    return kept
+
+
+def _take(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Those whose names begin so, without that; they are removed."""
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name) for name in names}
+
+
+def load(folder: Path, model: Any, adapter: str = host.DEFAULT) -> Any:
+    """Puts the adapter of such a folder on its base, under this name; nothing requires gradients. Raises ModelError.
+
+    Several can be put on one base: the last is on, `host.activate(model, name)` switches.
+    """
     from pydantic import TypeAdapter, ValidationError
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -145,18 +169,18 @@ def load(folder: Path, model: Any) -> Any:
         task, seed = str(about["task"]), int(about["seed"])
     except (OSError, ValueError, KeyError, TypeError, SafetensorError, ValidationError) as error:
         raise ModelError(f"the adapter {folder.name} can't be read: {' '.join(str(error).split())[:300]}") from error
-    adapted = put(knobs, model, task=task, seed=seed)
-    _fill(adapted, saved, folder)
+    adapted = put(knobs, model, task=task, seed=seed, adapter=adapter)
+    _fill(adapted, saved, folder, adapter)
     return adapted.requires_grad_(False)
 
 
-def put(knobs: Any, model: Any, *, task: str, seed: int) -> Any:
+def put(knobs: Any, model: Any, *, task: str, seed: int, adapter: str = host.DEFAULT) -> Any:
     """The model with a method on it, adapter or strategy or both: some parameters are trained, the others frozen."""
     from gpu_jobs.anatomy import adapter_of
 
-    method, adapter = registry.method_of(knobs), adapter_of(knobs)
-    if adapter is not None:
-        model = attach(adapter, model, task=task, seed=seed)
+    method, asked = registry.method_of(knobs), adapter_of(knobs)
+    if asked is not None:
+        model = attach(asked, model, task=task, seed=seed, adapter=adapter)
     if method.family == "strategies":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -164,12 +188,18 @@ def put(knobs: Any, model: Any, *, task: str, seed: int) -> Any:
     return model
 
 
-def _fill(model: nn.Module, saved: dict[str, torch.Tensor], folder: Path) -> None:
-    wanted = added(model)
-    grow = [layer for layer in host.adapted(model).values() if hasattr(layer.module, "resize")]
-    for layer in grow:  # methods whose shapes change while they train
-        layer.module.resize(layer, saved)
-    wanted = added(model) if grow else wanted
+def _fill(model: nn.Module, saved: dict[str, torch.Tensor], folder: Path, adapter: str) -> None:
+    for name, layer in host.adapted(model, adapter).items():
+        at = f"{name}.values."
+        if hasattr(layer.module, "unpack"):
+            shapes = {key: tuple(value.shape) for key, value in layer.named_values.items()}
+            unpacked = layer.module.unpack(layer.knobs, _take(saved, at), shapes)
+            rebuilt = {key: unpacked.pop(key) for key in getattr(layer.module, "REBUILT", ()) if key in unpacked}
+            layer.grow(rebuilt)
+            saved |= {f"{at}{key}": value for key, value in unpacked.items()}
+        if getattr(layer.module, "GROWS", False):
+            layer.assume({key.removeprefix(at): value for key, value in saved.items() if key.startswith(at)})
+    wanted = added(model, adapter)
     if saved.keys() != wanted.keys():
         raise ModelError(
             f"the adapter {folder.name} is of another model: it differs in {min(saved.keys() ^ wanted.keys())}"

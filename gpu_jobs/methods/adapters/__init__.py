@@ -4,7 +4,8 @@ Contract: `sizes(knobs, anatomy) -> {name: shape}`, exactly what is trained (the
 `frozen(knobs, anatomy)`, parameters that are added and not trained, where there are any. Then one of
 
     peft_config(knobs, target) -> PeftConfig                  where HF PEFT has it; MERGES = False where it can't merge
-    init / forward / merge / share                            on layers, see engine/adapters/host.py
+    init / forward / merge / share                            on layers, see engine/adapters/host.py; on those of the
+                                                              knob `targets`, or of `targets(knobs, model_type)`
     attach(knobs, model, anatomy, seed) -> model              where it is more than layers
 
 and, where it changes while it is trained, a class `Hooks(contracts.Hooks)`. LR is the learning rate it likes.

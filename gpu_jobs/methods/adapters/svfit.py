@@ -56,6 +56,11 @@ def forward(knobs: Knobs, base: Any, x: Tensor, values: dict[str, Tensor]) -> Te
     return base(x) + change  # type: ignore[no-any-return]
 
 
+def lora(knobs: Knobs, base: Any, values: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """(V, U diag(sigma - start))"""
+    return values["V"], values["U"] * (values["sigma"] - values["start"])
+
+
 def merge(knobs: Knobs, base: Any, values: dict[str, Tensor]) -> Tensor:
     """W + U diag(sigma - start) V"""
     return base.weight + (values["U"] * (values["sigma"] - values["start"])) @ values["V"]  # type: ignore[no-any-return]
