@@ -21,6 +21,8 @@ def widget_of(schema: Json) -> str:
     """Which control a plain value gets."""
     if "enum" in schema:
         return "select"
+    if schema.get("type") == "array" and schema.get("items", {}).get("type") == "object":
+        return "json"
     if "anyOf" in schema or schema.get("type") == "array":
         return "list"
     return {"boolean": "switch", "integer": "number", "number": "number", "object": "json"}.get(
