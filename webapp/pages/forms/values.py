@@ -38,8 +38,8 @@ def written(value: object) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return _number(value)
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ", ".join(value)
+    if isinstance(value, list) and not any(isinstance(item, Mapping | list) for item in value):
+        return ", ".join(map(written, value))
     return json.dumps(value) if isinstance(value, Mapping | list) else str(value)
 
 
