@@ -76,7 +76,7 @@ def test_runs_are_counted_with_the_test_seeds_of_every_choice() -> None:
 
 def test_a_path_that_is_no_list_of_choices_is_refused() -> None:
     space = {**SPACE, "clip_norm": {"low": 0, "high": 1}}
-    with pytest.raises(Invalid, match="'clip_norm' is none of batch_size, optimizer.lr"):
+    with pytest.raises(Invalid, match=r"'clip_norm' is none of batch_size, optimizer\.lr"):
         checking.checked(
             scene.definition(search={"sampler": "random", "space": space}, seeds={**EACH, "test_each": "clip_norm"})
         )

@@ -57,8 +57,8 @@ def pace(sweep: Sweep, definition: Definition) -> Pace:
 
 def examples(definition: Definition) -> list[dict[str, Any]]:
     """Specs of random points of the space, always the same ones; of a list all, where the sampler has one."""
-    if points := listed(definition):
-        return [spec_of(definition, params, definition.seeds.first) for params in points]
+    if every := listed(definition):
+        return [spec_of(definition, params, definition.seeds.first) for params in every]
     random = entries("search.samplers")["random"].knobs(name="random")
     search = definition.search.model_copy(update={"sampler": random})
     try:

@@ -82,6 +82,7 @@ def planned_sweep(one: Planned) -> PlannedSweep:
         runs=checked.runs,
         labels=one.labels,
         definition=checked.model_dump(mode="json"),
+        notes=list(one.notes),
     )
 
 

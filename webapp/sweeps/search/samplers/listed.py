@@ -50,8 +50,8 @@ def check(search: Search, spec: Mapping[str, Any]) -> list[FieldError]:
     for place, point in enumerate(search.sampler.points):  # type: ignore[attr-defined]
         first = seen.setdefault(frozenset(point.items()), place)
         told = [f"The point is there twice: it is number {first + 1} already."] if first < place else []
-        for sentence in [*space.violations(search, point, spec), *told]:
-            errors.append({"loc": ["search", "sampler", "points", place], "msg": sentence})
+        told += space.violations(search, point, spec)
+        errors += [{"loc": ["search", "sampler", "points", place], "msg": sentence} for sentence in told]
         if len(errors) >= MOST_TOLD:
             break
     return errors
