@@ -51,6 +51,12 @@ class Method:
     knobs: type[Knobs]
     module: ModuleType
 
+    @property
+    def lr(self) -> float | None:
+        """The learning rate that it suggests, where its file has LR: a start for comparisons, no default of a spec."""
+        rate = getattr(self.module, "LR", None)
+        return None if rate is None else float(rate)
+
 
 @dataclass(frozen=True)
 class Kind:

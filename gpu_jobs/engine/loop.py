@@ -57,7 +57,7 @@ def _begin(job: Job) -> Iterator[Event]:
     """Judges the model before the first step, where that is asked for. Leaves every random generator as it was."""
     if not job.spec.eval_before or job.progress.step:
         return
-    job.before = _quality(job)
+    job.before = _quality(job) | (_quality(job, "test") if job.spec.report_test else {})
     yield Log(message=f"Before the first step: {_measured(job.before)}.")
 
 

@@ -57,4 +57,6 @@ def _show_plan(plan: dict[str, Any], arguments: Arguments) -> None:
         say_json(plan)
         return
     table(("name", "trials", "runs"), ([one["name"], one["trials"], one["runs"]] for one in plan["sweeps"]))
+    for note in (note for one in plan["sweeps"] for note in one["notes"]):
+        say(note)
     say(f"{plan['trials']} trials in {plan['runs']} runs.")

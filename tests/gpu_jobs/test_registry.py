@@ -16,6 +16,7 @@ FOLDER = Path(methods.__file__).parent
 NEW_METHOD = '''"""Step: the rate halves every `every` steps."""
 from typing import Literal
 from gpu_jobs import registry
+LR = 3e-4
 class Knobs(registry.Knobs):
     name: Literal["halving"]
     every: int = 10
@@ -71,6 +72,7 @@ def test_a_new_file_is_a_new_method(tmp_path: Path) -> None:
         "from gpu_jobs.methods.schedules import Moment\n"
         "method = registry.methods('schedules')['halving']\n"
         "assert (method.title, method.summary) == ('Step', 'The rate halves every `every` steps.')\n"
+        "assert (method.lr, registry.methods('schedules')['constant'].lr) == (3e-4, None)\n"
         "data = {'kind': 'pretrain', 'model': {'source': 'builtin'}, 'data': {'source': 'builtin'}}\n"
         "parsed = spec.parse({**data, 'schedule': {'name': 'halving', 'every': 3}})\n"
         "assert method.module.factor(parsed.schedule, Moment(6, 100, 0, 1, 1.0)) == 0.25\n"

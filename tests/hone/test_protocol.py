@@ -46,3 +46,11 @@ def test_what_is_wrong_is_said_in_a_sentence(hone: Hone, live_world: World, spec
     assert "no protocol 'nonsense'" in hone("protocol", "start", "nonsense", spec, "--project", "alpha").err
     assert "seeds" in hone("protocol", "start", "eval_variance", spec, "seeds=-1", "--project", "alpha").err
     assert not Sweep.objects.exists()
+
+
+def test_the_plan_of_a_comparison_says_what_every_method_gets(hone: Hone, live_world: World, spec: Path) -> None:
+    words = ("protocol", "start", "method_comparison", spec, 'methods=["lora","full"]', "held=flops")
+    told = hone(*words, "--plan", role="viewer")
+    assert told.status == 0, told.err
+    assert "FLOPs each: 100 steps of full to " in told.lines[-2]
+    assert told.lines[-1] == "2 trials in 6 runs."

@@ -9,6 +9,7 @@ import pytest
 from django.urls import reverse
 
 from tests.pages.team import Team
+from tests.pages.test_sweep_edit import Filled
 from tests.sweeps import scene as sweeps
 from webapp.sweeps import registry, studies
 from webapp.sweeps.models import Sweep
@@ -136,3 +137,43 @@ def test_a_chart_of_another_protocol_and_a_study_that_is_gone_are_not_found(team
     assert client.get(reverse("protocol-figure", args=[slug, study.group, "best_of_k"])).status_code == 404
     assert client.get(reverse("protocol-study", args=[slug, "nothing"])).status_code == 404
     assert client.get(reverse("protocol", args=[slug, "nothing"])).status_code == 404
+
+
+FINETUNE = (
+    '{"kind": "finetune", "model": {"source": "builtin", "name": "nano"}, "data": {"source": "builtin"}, "steps": 100}'
+)
+COMPARED = {"do": "start", "mode": "json", "kind": "finetune", "spec": FINETUNE, "name": "",
+            "knobs.methods": "lora, full", "knobs.factors": "0.5, 2",
+            "knobs.method_rates": '{"lora": [1e-3, 3e-3]}'}  # fmt: skip
+
+
+def test_the_plan_of_a_comparison_tells_its_budget_and_what_is_left_out(team: Team) -> None:
+    path = reverse("protocol-plan", args=[team.project.slug, "method_comparison"])
+    text = unescape(team.client("editor").post(path, {**COMPARED, "knobs.held": "flops"}).content.decode())
+    assert "FLOPs each: 100 steps of full to " in text
+    spec = '{"targets": ["nowhere"], "name": "lora"}'
+    fields = {**COMPARED, "spec": FINETUNE.replace('"steps"', f'"method": {spec}, "steps"'), "knobs.method_rates": ""}
+    text = unescape(team.client("editor").post(path, fields).content.decode())
+    assert "lora is left out: " in text and "2 trials" in text
+
+
+def test_a_comparison_started_in_the_form_is_one_sweep_with_a_rate_list_for_each_method(team: Team) -> None:
+    path = reverse("protocol", args=[team.project.slug, "method_comparison"])
+    answer = team.client("editor").post(path, COMPARED)
+    assert answer.status_code == 302, answer.content.decode()[:2000]
+    (sweep,) = Sweep.objects.all()
+    points = sweep.definition["search"]["sampler"]["points"]
+    assert {(p["method.name"], p["optimizer.lr"]) for p in points} == {
+        ("lora", 1e-3), ("lora", 3e-3), ("full", 5e-4), ("full", 2e-3),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(registry.entries("protocols")))
+def test_the_form_as_it_comes_has_a_plan(team: Team, name: str) -> None:
+    """What the browser sends of an untouched form is read as the defaults that it shows."""
+    if studies.unavailable(registry.entries("protocols")[name]):
+        pytest.skip("it needs a kind of job that is not installed")
+    values = Filled(page(team, "protocol", name), "new-study").values
+    path = reverse("protocol-plan", args=[team.project.slug, name])
+    text = team.client("editor").post(path, values).content.decode()
+    assert "protocol-planned" in text, text

@@ -117,3 +117,16 @@ def test_rows_come_and_go_without_saving(team: Team, sweep: Sweep) -> None:
     answer = post(team, sweep, do="add")
     assert "space-2-path" in answer.content.decode()
     assert sweep.revision == 1
+
+
+def test_a_list_of_points_and_what_is_reported_survive_an_untouched_form(team: Team) -> None:
+    points = [{"optimizer.lr": 1e-3, "batch_size": 4}, {"optimizer.lr": 1e-4, "batch_size": 8}]
+    space = {"optimizer.lr": {"choices": [1e-3, 1e-4]}, "batch_size": {"choices": [4, 8]}}
+    made = scene.create(
+        project=team.project, user=team.people["editor"], trials=2,
+        search={"sampler": {"name": "listed", "points": points}, "space": space},
+        seeds={"tune": 1, "test": 2, "test_each": "batch_size"},
+    )  # fmt: skip
+    before = dict(made.definition)
+    assert post(team, made).status_code == 302
+    assert (made.definition, made.revision) == (before, 1)

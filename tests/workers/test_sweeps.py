@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.runs import scene as runs
 from tests.workers.scene import spec, training_process, wait_for
 from webapp.runs.models import Attempt
-from webapp.sweeps import actions, winners
+from webapp.sweeps import actions, registry, studies, winners
 from webapp.sweeps.models import Replicate, Sweep, Trial
 from webapp.sweeps.states import CLOSED
 
@@ -62,3 +62,24 @@ def test_a_worker_that_is_killed_in_the_middle_costs_no_trial_and_no_seed(start_
     )
     assert Attempt.objects.filter(run__replicate__trial__sweep=sweep, status="lost").exists()
     assert winners.best(sweep).test[0].n == 2
+
+
+def test_methods_are_compared_by_real_training_under_equal_flops(start_worker) -> None:
+    worker = start_worker("methods", HONE_SLOTS="2")
+    entry = registry.entries("protocols")["method_comparison"]
+    knobs = studies.knobs_of(
+        entry, {"methods": ["lora", "full"], "held": "flops", "seeds": 2, "factors": [0.3, 1], "tuning_seeds": 1}
+    )
+    base = {**spec(steps=30, eval_every=0), "kind": "finetune"}
+    study = studies.start(entry=entry, project=runs.project(), user=runs.person(), knobs=knobs, spec=base)
+    wait_until_over(study.sweeps[0])
+    result = studies.analysed(study)
+    assert {one.method for one in result.ranking} == {"lora", "full"}
+    assert [(one.rank, one.seeds, one.rates) for one in result.ranking] == [(1, 2, 2), (2, 2, 2)]
+    assert result.metric == "test/loss" and result.lost == []
+    told = {one.method: one for one in result.costs}
+    assert told["full"].share == 1 > told["lora"].share
+    assert told["full"].steps == 30 < told["lora"].steps
+    step = told["lora"].flops / told["lora"].steps
+    assert 0 <= told["full"].flops - told["lora"].flops < step
+    worker.stop()

@@ -11,6 +11,7 @@ from webapp.runs.states import Status
 
 NEWEST_RUNS = 200
 NEAREST_RUNS = 5
+SAME_SIZE = 0.01
 
 
 class Forecast(NamedTuple):
@@ -38,6 +39,21 @@ def forecast(total_flops: object, flops_per_step: object) -> Forecast:
     nearest = sorted(runs, key=lambda run: abs(math.log(run.flops_per_step) - size))[:NEAREST_RUNS]
     rate = median(run.flops_per_second for run in nearest)
     return Forecast(total_flops / rate, rate, len(nearest))
+
+
+def seconds_per_step(method: str, flops_per_step: object) -> float | None:
+    """Of training alone, evaluations and loading left out: the median of the newest five finished runs that trained by
+    this method in steps of this size (FLOPs within 1 %). None where there is none."""
+    if not _is_positive(flops_per_step):
+        return None
+    finished = Run.objects.filter(status=Status.SUCCEEDED, deleted_at=None, spec__method__name=method)
+    columns = ("facts__flops__per_step", "spec__batch_size", "result__speed__samples_per_second")
+    found = [
+        batch / rate
+        for flops, batch, rate in finished.order_by("-id").values_list(*columns)[:NEWEST_RUNS]
+        if all(map(_is_positive, (flops, batch, rate))) and abs(flops / flops_per_step - 1) < SAME_SIZE
+    ]
+    return median(found[:NEAREST_RUNS]) if found else None
 
 
 def measured() -> list[Measured]:

@@ -18,6 +18,7 @@ from webapp.sweeps.pace import JOULES_PER_KWH, Pace, examples, pace, planned
 from webapp.sweeps.queries import definition
 from webapp.sweeps.states import LIVE, OPEN, Role, SweepStatus, TrialStatus
 from webapp.sweeps.usage import Usage, seconds_of, usage_of
+from webapp.sweeps.winners import reported
 
 SLACK = 1 + 1e-9  # so that a budget of exactly n runs takes n
 
@@ -84,9 +85,8 @@ def forecast(sweep: Sweep) -> Forecast:
 
 
 def forecast_of(checked: Definition) -> Forecast:
-    """Before the start, of a checked definition: all seeds of all trials, and the winner's test seeds."""
-    runs = checked.trials * checked.seeds.tune + checked.seeds.test
-    return _forecast(planned(examples(checked)), runs, float(runs), checked.concurrency)
+    """Before the start, of a checked definition: all seeds of all trials, and the winners' test seeds."""
+    return _forecast(planned(examples(checked)), checked.runs, float(checked.runs), checked.concurrency)
 
 
 def _forecast(one: Pace, runs: int, to_go: float, concurrency: int) -> Forecast:
@@ -117,12 +117,12 @@ def _times(amount: float | None, runs: float) -> float | None:
 
 
 def _runs_to_queue(sweep: Sweep, checked: Definition) -> int:
-    """Seeds that trials still lack, all seeds of trials not asked for yet, and the winner's test seeds."""
+    """Seeds that trials still lack, all seeds of trials not asked for yet, and the winners' test seeds."""
     seeds, trials = checked.seeds, Trial.objects.filter(sweep=sweep).exclude(source=Trial.Source.IMPORTED)
     tested = Replicate.objects.filter(trial__sweep=sweep, role=Role.TEST).count()
-    test = max(seeds.test - tested, 0)
-    if sweep.status == SweepStatus.REPORTING:
-        return test
+    if sweep.status == SweepStatus.REPORTING:  # a choice of which nothing has succeeded is not reported
+        return max(seeds.test * (len(reported(sweep, checked)) if seeds.test_each else 1) - tested, 0)
+    test = max(checked.test_runs - tested, 0)
     going_on = OPEN | ({TrialStatus.SUCCEEDED} if seeds.racing else set())
     have = trials.filter(status__in=going_on).annotate(have=Count("replicates", Q(replicates__role=Role.TUNE)))
     wanted = ((seeds.tune if seeds.racing else asked) - has for asked, has in have.values_list("seeds", "have"))

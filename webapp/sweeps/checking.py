@@ -36,15 +36,25 @@ def checked(definition: Mapping[str, Any], user: User | None = None, project: Pr
 
 
 def examples(definition: Definition) -> Iterator[dict[str, Any]]:
-    """Points that together use every bound and every choice: one dimension at a time away from the first point."""
+    """Points that together use every bound and every choice: one dimension at a time away from the first point. A
+    sampler's own list, whole, where it has one."""
     from webapp.sweeps.search.space import active
 
+    if points := listed(definition):
+        yield from points
+        return
     space = definition.search.space
     first = {path: _values(dimension)[0] for path, dimension in space.items()}
     yield active(space, first)
     for path, dimension in space.items():
         for value in _values(dimension)[1:]:
             yield active(space, _where_active(space, {**first, path: value}, path))
+
+
+def listed(definition: Definition) -> list[dict[str, Any]]:
+    """The points of a sampler that has a list of its own; of others none."""
+    found = getattr(_sampler_module(definition), "listed", None)
+    return list(found(definition.search.sampler)) if found else []
 
 
 def _parsed(definition: Mapping[str, Any]) -> Definition:
@@ -87,7 +97,16 @@ def _own(definition: Definition) -> list[FieldError]:
     if definition.seeds.test and not all(one.metric.startswith("eval/") for one in definition.objective):
         msg = "Test seeds report an eval/ metric on the test split: choose such an objective, or set test to 0."
         errors.append({"loc": ["seeds", "test"], "msg": msg})
-    return errors
+    return [*errors, *_test_each(definition)]
+
+
+def _test_each(definition: Definition) -> list[FieldError]:
+    path, space = definition.seeds.test_each, definition.search.space
+    if path is None or (isinstance(each := space.get(path), Choices) and each.when is None):
+        return []
+    lists = [name for name, one in space.items() if isinstance(one, Choices) and one.when is None]
+    msg = f"test_each must be a list of choices that always counts: {path!r} is none of {', '.join(lists) or 'none'}."
+    return [{"loc": ["seeds", "test_each"], "msg": msg}]
 
 
 def _space(definition: Definition) -> list[FieldError]:

@@ -109,6 +109,12 @@ class Seeds(Part):
     racing: bool = Field(False, description="Begin with `racing_from` seeds; only contenders get the others.")
     racing_from: int = Field(1, ge=1, le=100)
     test: int = Field(0, ge=0, le=100, description="Seeds on which the winner is reported, on the test split.")
+    test_each: str | None = Field(
+        None,
+        max_length=200,
+        description="Report the best trial of every choice at this path (method.name), not only the best of all.",
+        json_schema_extra={"advanced": True},
+    )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Of intervals, and of racing's decisions.")
 
 
@@ -145,6 +151,17 @@ class Definition(Part):
     seeds: Annotated[Seeds, BeforeValidator(_counted)] = Field(Seeds(), validate_default=True)
     concurrency: int = Field(2, ge=1, le=1000, description="Runs that are queued or training at once.")
     budget: Budget = Budget()
+
+    @property
+    def test_runs(self) -> int:
+        """Runs on test seeds when every winner has been found."""
+        each = self.search.space.get(self.seeds.test_each or "")
+        return self.seeds.test * (len(each.choices) if isinstance(each, Choices) else 1)
+
+    @property
+    def runs(self) -> int:
+        """All seeds of all trials, and the winners' test seeds."""
+        return self.trials * self.seeds.tune + self.test_runs
 
 
 def sign(objective: Objective) -> float:

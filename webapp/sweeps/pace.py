@@ -11,6 +11,7 @@ from webapp.accounts.errors import Invalid
 from webapp.runs.forecast import forecast
 from webapp.runs.models import Run
 from webapp.runs.specs import checked
+from webapp.sweeps.checking import listed
 from webapp.sweeps.definition import Definition
 from webapp.sweeps.errors import Exhausted
 from webapp.sweeps.models import Sweep
@@ -55,7 +56,9 @@ def pace(sweep: Sweep, definition: Definition) -> Pace:
 
 
 def examples(definition: Definition) -> list[dict[str, Any]]:
-    """Specs of random points of the space, always the same ones."""
+    """Specs of random points of the space, always the same ones; of a list all, where the sampler has one."""
+    if every := listed(definition):
+        return [spec_of(definition, params, definition.seeds.first) for params in every]
     random = entries("search.samplers")["random"].knobs(name="random")
     search = definition.search.model_copy(update={"sampler": random})
     try:
@@ -81,7 +84,7 @@ def _planned(spec: Mapping[str, Any]) -> Pace | None:
     """None for a kind without a plan, and for a point that can't be run at all."""
     try:
         parsed = checked(spec)
-        plan = cost.plan(parsed, _facts(parsed))
+        plan = cost.plan(parsed, facts_of(parsed))
     except (Invalid, TypeError):
         return None
     total = plan.flops["total"]
@@ -90,7 +93,7 @@ def _planned(spec: Mapping[str, Any]) -> Pace | None:
     return Pace(time.seconds, getattr(parsed, "gpus", 1), flops, None, time.measured_runs)
 
 
-def _facts(spec: JobSpec) -> dict[str, dict[str, Any]]:
+def facts_of(spec: JobSpec) -> dict[str, dict[str, Any]]:
     """Of the runs whose models it builds on, as far as they have begun."""
     numbers = [int(name.removeprefix("run:")) for name in references(spec) if name.startswith("run:")]
     found = Run.objects.filter(pk__in=numbers).values_list("pk", "facts") if numbers else ()

@@ -27,11 +27,13 @@ HEAD_WIDTHS = (64, 32, 16, 8, 4, 2)  # of which the first that divides the width
 
 
 class Planned(NamedTuple):
-    """One sweep to be made. `labels` say which part of the study it is; they are kept with the sweep."""
+    """One sweep to be made. `labels` say which part of the study it is; they are kept with the sweep. `notes`: what to
+    know before it begins, in sentences."""
 
     name: str
     definition: Json
     labels: Json
+    notes: Sequence[str] = ()
 
 
 def grid(low: float, high: float, points: int) -> list[float]:

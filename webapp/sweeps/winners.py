@@ -54,6 +54,21 @@ def best_of(sweeps: Iterable[Sweep]) -> dict[int, Best | None]:
     return found
 
 
+def reported(sweep: Sweep, checked: Definition) -> list[Trial]:
+    """The trials that run on test seeds: the best, or with `test_each` the best of every choice at that path. What was
+    imported has no runs here, and is passed over."""
+    if not checked.seeds.test:
+        return []
+    finished = Trial.objects.filter(sweep=sweep, status=TrialStatus.SUCCEEDED, values__isnull=False)
+    ranked, path = FIRST_VALUE * sign(checked.objective[0]), checked.seeds.test_each
+    if path is None:
+        first = finished.order_by(ranked, "number").first()
+        return [first] if first is not None and first.source != Trial.Source.IMPORTED else []
+    own = finished.exclude(source=Trial.Source.IMPORTED).filter(params__has_key=path)
+    each = own.annotate(choice=KeyTextTransform(path, "params")).order_by("choice", ranked, "number").distinct("choice")
+    return sorted(each, key=lambda trial: trial.number)
+
+
 def _winners(wanted: dict[int, Definition], turned: float) -> list[Trial]:
     """The best trial of each sweep whose first objective has this sign."""
     sweeps = [pk for pk, checked in wanted.items() if sign(checked.objective[0]) == turned]

@@ -16,6 +16,7 @@ from webapp.sweeps.protocols import apet_curve as apet
 from webapp.sweeps.protocols import autopeft as front
 from webapp.sweeps.protocols import lr_batch_grid as grid
 from webapp.sweeps.protocols import lr_sensitivity as rates
+from webapp.sweeps.protocols import method_comparison as methods
 from webapp.sweeps.protocols import optimizer_bench as optimizers
 
 
@@ -97,3 +98,24 @@ def test_a_dimension_that_was_not_found_is_said_not_to_be() -> None:
 def test_charts_are_found_by_their_protocol() -> None:
     assert [chart.name for chart in charts.charts_of("algoperf")] == ["performance_profile"]
     assert charts.charts_of("nothing") == []
+
+
+def test_methods_stand_at_their_costs_with_intervals_the_front_and_both_levels() -> None:
+    knobs = methods.Knobs(name="method_comparison")
+    before = {"before": {"eval/loss": 4.0}}
+    told = [("full", 100, (1.0, 1.2)), ("lora", 10, (1.5, 1.5)), ("a<b", 20, (2.0, 2.0))]
+    rows = [row({"method.name": name}, loss, seed=seed, trial=place, trainable=count, total=100, result=before)
+            for place, (name, count, losses) in enumerate(told) for seed, loss in enumerate(losses)]  # fmt: skip
+    result = methods.analyse(knobs, rows, Series(), {})
+    figure = charts.figure_of("method_share", result, knobs)
+    edge, others, front = figure["data"]
+    assert (edge["x"], edge["y"]) == ([10, 100], [1.5, pytest.approx(1.1)])  # percent
+    assert (others["x"], others["y"], others["customdata"][0][0]) == ([20], [2.0], "a&lt;b")
+    # Student's t with one degree of freedom, 12.706, times .1
+    assert front["error_y"]["array"] == [0.0, pytest.approx(1.2706, abs=1e-4)]
+    assert "full fine-tuning" in [note["text"] for note in figure["layout"]["annotations"]]
+    assert "base 4 lies beyond" in figure["layout"]["meta"]["caption"]
+    assert figure["layout"]["xaxis"]["type"] == "log"
+    energy = charts.figure_of("method_energy", result, knobs)
+    assert energy["layout"]["annotations"][0]["text"] == "No method has a score and a measured energy yet."
+    assert [chart.name for chart in charts.charts_of("method_comparison")][:2] == ["method_share", "method_stored"]

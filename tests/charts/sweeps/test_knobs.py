@@ -44,6 +44,8 @@ def test_a_log_axis_has_ticks_that_cover_its_ends() -> None:
     assert axis["tickvals"][0] <= 3e-4
     assert axis["tickvals"][-1] >= 2e-2
     assert look.log_axis(1, 1e6)["ticktext"] == ["1", "10", "100", "1k", "10k", "100k", "1M"]
+    narrow = look.log_axis(7.08e7, 7.28e7)  # between two of 1, 2, 5 times a power
+    assert narrow["ticktext"] == ["70.8M", "71.5M", "72.1M", "72.8M"]
 
 
 @pytest.mark.parametrize("goal", [1.0, -1.0])

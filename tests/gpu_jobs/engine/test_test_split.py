@@ -130,3 +130,16 @@ def test_the_engine_itself_says_what_a_report_needs(bench: Bench) -> None:
     job = prepare(parse(TINY), bench.context(), ALONE)  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"set data\.test_fraction"):
         evaluation.evaluate(job, "test")
+
+
+def test_what_is_reported_is_also_judged_before_the_first_step_where_that_is_asked_for(
+    bench: Bench, reported: Outcome
+) -> None:
+    """The base of a comparison on the test split: a run that starts where another ended finds what that one reported."""
+    base = {"run:1": reported.work_dir / "model"}
+    changes = {**REPORT, "kind": "finetune", "model": {"source": "run", "run": 1}, "eval_before": True}
+    told = bench.run(changes, inputs=base).last.values
+    before, ended = told["before"], reported.last.values["quality"]
+    assert set(before) == set(ended)
+    assert before == pytest.approx(ended, rel=1e-5)
+    assert told["quality"]["test/loss"] != before["test/loss"]

@@ -8,9 +8,10 @@ import pytest
 
 from tests.runs import scene as runs
 from tests.sweeps import scene
+from webapp.runs.models import Run
 from webapp.sweeps import registry, studies
 from webapp.sweeps.models import Trial
-from webapp.sweeps.protocols import autopeft
+from webapp.sweeps.protocols import autopeft, method_comparison
 from webapp.sweeps.states import SweepStatus
 from webapp.sweeps.studies import Study
 
@@ -89,3 +90,23 @@ def test_series_are_read_once_for_all_runs(django_assert_max_num_queries: Any) -
     with django_assert_max_num_queries(2):
         assert [series(run.pk, "eval/loss").values.tolist() for run in waiting] == [[1.0]] * len(waiting)
     assert len(series(waiting[0].pk, "no/such").values) == 0
+
+
+def test_a_comparison_reports_every_methods_best_rate_on_the_test_split() -> None:
+    """One sweep: two methods at two rates, then both winners on test seeds; the analysis tells these."""
+    study = started("method_comparison", FINETUNE, methods=["lora", "full"], seeds=2, factors=[1.0, 10.0])
+    (sweep,) = study.sweeps
+    scores = {("lora", True): 1.0, ("lora", False): 2.0, ("full", True): 3.0, ("full", False): 0.5}
+
+    def loss(run: Run) -> float:
+        return scores[run.spec["method"]["name"], run.spec["optimizer"]["lr"] < 5e-3] + run.spec["seed"] % 100 / 10
+
+    scene.finish(sweep, loss)
+    result = studies.analysed(study)
+    assert isinstance(result, method_comparison.Result)
+    first, second = result.ranking
+    assert (first.method, first.score, first.seeds, first.tuned) == ("full", pytest.approx(0.55), 2, 0.5)
+    assert (second.method, second.score, second.seeds, second.tuned) == ("lora", pytest.approx(1.05), 2, 1.0)
+    assert (second.difference, second.verdict) == (pytest.approx(0.5), "worse")
+    assert result.metric == "test/loss"
+    assert sweep.end_reason == "All trials are over and the best of each method.name is reported."

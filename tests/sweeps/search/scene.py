@@ -35,12 +35,13 @@ CMAES = pytest.mark.skipif(importlib.util.find_spec("cmaes") is None, reason="th
 
 
 def samplers() -> list[Any]:
-    """The name of every sampler that `ask` serves, as pytest parameters. One with `propose` has a file of its own."""
+    """The name of every sampler that searches a space, as pytest parameters. One with `propose`, or a list of points of
+    its own, has a file of its own."""
     found = registry.entries("search.samplers")
     return [
         pytest.param(name, marks=[CMAES] if name == "cmaes" else [])
         for name, entry in found.items()
-        if not hasattr(entry.module, "propose")
+        if not hasattr(entry.module, "propose") and not hasattr(entry.module, "listed")
     ]
 
 

@@ -79,9 +79,10 @@ def planned_sweep(one: Planned) -> PlannedSweep:
     return PlannedSweep(
         name=one.name,
         trials=checked.trials,
-        runs=checked.trials * checked.seeds.tune + checked.seeds.test,
+        runs=checked.runs,
         labels=one.labels,
         definition=checked.model_dump(mode="json"),
+        notes=list(one.notes),
     )
 
 

@@ -55,9 +55,10 @@ class StudyInput(Input):
 class PlannedSweep(Output):
     name: str
     trials: int
-    runs: int = Field(description="Trials times tuning seeds, and the test seeds of a winner.")
+    runs: int = Field(description="Trials times tuning seeds, and the test seeds of winners.")
     labels: dict[str, Any] = Field(description="Which part of the study it is.")
     definition: dict[str, Any] = Field(description="As in POST /api/v1/sweeps.")
+    notes: list[str] = Field(description="What to know before it begins, like what is left out and why.")
 
 
 class ProtocolPlanOutput(Output):

@@ -3,6 +3,7 @@
 The file of a chart has
     TITLE, QUESTION        its name, and the question that it answers
     PROTOCOLS              the protocols whose results it draws
+    PLACE                  (where there are several for one protocol) where it stands among these, lower first
     data(result, knobs)    a NamedTuple
     figure(data)           a Plotly figure; see webapp/charts
 A chart without anything to show is a figure with a sentence in it.
@@ -38,7 +39,8 @@ def charts() -> dict[str, Chart]:
 
 
 def charts_of(protocol: str) -> list[Chart]:
-    return [chart for chart in charts().values() if protocol in chart.protocols]
+    found = [chart for chart in charts().values() if protocol in chart.protocols]
+    return sorted(found, key=lambda chart: (getattr(chart.module, "PLACE", 0), chart.name))
 
 
 def figure_of(name: str, result: Result, knobs: Knobs) -> Json:

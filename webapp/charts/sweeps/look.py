@@ -70,6 +70,9 @@ def log_axis(low: float, high: float, few: bool = False) -> Json:
         values = [factor * 10.0**power for power in powers for factor in factors]
         if sum(low <= value <= high for value in values) >= (2 if few else 4):
             break
+    else:
+        if not any(low <= value <= high for value in values):  # a narrow range, like that of equal budgets
+            values = list(dict.fromkeys(float(f"{value:.3g}") for value in np.linspace(low, high, 4)))
     return {"type": "log", "tickvals": values, "ticktext": [amount(value) for value in values]}
 
 

@@ -21,6 +21,8 @@ def widget_of(schema: Json) -> str:
     """Which control a plain value gets."""
     if "enum" in schema:
         return "select"
+    if schema.get("type") == "array" and schema.get("items", {}).get("type") == "object":
+        return "json"
     if "anyOf" in schema or schema.get("type") == "array":
         return "list"
     return {"boolean": "switch", "integer": "number", "number": "number", "object": "json"}.get(
@@ -36,8 +38,8 @@ def written(value: object) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return _number(value)
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ", ".join(value)
+    if isinstance(value, list) and not any(isinstance(item, Mapping | list) for item in value):
+        return ", ".join(map(written, value))
     return json.dumps(value) if isinstance(value, Mapping | list) else str(value)
 
 

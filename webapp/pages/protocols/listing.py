@@ -47,10 +47,9 @@ def rows() -> list[Row]:
 
 
 def cost(planned: list[Planned]) -> Cost:
-    """Trials, and runs with their tuning seeds and a winner's test seeds."""
+    """Trials, and runs with their tuning seeds and winners' test seeds."""
     checked = [Definition.model_validate(one.definition) for one in planned]
-    runs = sum(one.trials * one.seeds.tune + one.seeds.test for one in checked)
-    return Cost(len(checked), sum(one.trials for one in checked), runs)
+    return Cost(len(checked), sum(one.trials for one in checked), sum(one.runs for one in checked))
 
 
 def gpu_hours(planned: list[Planned]) -> float | None:

@@ -57,7 +57,7 @@ def value_facts(result: Result) -> list[Fact]:
 def _is_fact(value: Any) -> bool:
     if isinstance(value, list):
         return 0 < len(value) <= FEW and not isinstance(value[0], BaseModel)
-    return not isinstance(value, str)
+    return not isinstance(value, str | BaseModel)
 
 
 def tables(result: Result) -> list[Table]:

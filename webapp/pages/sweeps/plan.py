@@ -46,7 +46,7 @@ def plan(draft: SweepDraft, user: User, project: Project) -> dict[str, Any]:
 
 
 def _plan(checked: Definition) -> Plan:
-    points = size_of(checked.search.space)
+    points = len(checking.listed(checked)) or size_of(checked.search.space)
     trials = min(checked.trials, points) if points is not None else checked.trials
     params = ask(checked.search, checked.objective, [])[0].params
     example = spec_of(checked, params, checked.seeds.first)
@@ -54,7 +54,7 @@ def _plan(checked: Definition) -> Plan:
         dimensions=len(checked.search.space),
         points=points,
         trials=trials,
-        runs=trials * checked.seeds.tune + checked.seeds.test,
+        runs=trials * checked.seeds.tune + checked.test_runs,
         forecast=budget.forecast_of(checked),
         params=params,
         example=json.dumps(example, indent=2, ensure_ascii=False),

@@ -71,7 +71,7 @@ def _run(sweep: Sweep, checked: Definition) -> None:
     elif room.refusal is None and race(sweep, checked):
         return
     elif has_report(sweep, checked):
-        become(sweep, SweepStatus.REPORTING, f"{reason} The winner runs on its test seeds.")
+        become(sweep, SweepStatus.REPORTING, f"{reason} {_to_report(checked)}")
     else:
         become(sweep, SweepStatus.SUCCEEDED, reason)
 
@@ -79,7 +79,17 @@ def _run(sweep: Sweep, checked: Definition) -> None:
 def _report(sweep: Sweep, checked: Definition) -> None:
     room = Room(sweep, checked)
     if report(sweep, checked, room):
-        become(sweep, SweepStatus.SUCCEEDED, room.refusal or "All trials are over and the winner is reported.")
+        become(sweep, SweepStatus.SUCCEEDED, room.refusal or _reported(checked))
+
+
+def _to_report(checked: Definition) -> str:
+    each = checked.seeds.test_each
+    return f"The best of each {each} runs on its test seeds." if each else "The winner runs on its test seeds."
+
+
+def _reported(checked: Definition) -> str:
+    each = checked.seeds.test_each
+    return f"All trials are over and {f'the best of each {each}' if each else 'the winner'} is reported."
 
 
 def _is_open(sweep: Sweep) -> bool:

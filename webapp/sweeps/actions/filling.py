@@ -39,7 +39,7 @@ class Room:
         self.active: list[Run] = list(runs_of(sweep).exclude(status__in=[*FINAL, Status.PAUSED]))
         self.left = checked.concurrency - len(self.active)
         self._is_limited = checked.budget != Budget()
-        self._reserve = checked.seeds.test
+        self._reserve = checked.test_runs
 
     def allows(self, role: Role = Role.TUNE) -> bool:
         if self.left <= 0 or self.refusal or self.has_failed:

@@ -1,6 +1,8 @@
-"""The winner on seeds and data that had no part in choosing it."""
+"""The winners on seeds and data that had no part in choosing them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from webapp.accounts.errors import Invalid
 from webapp.runs.states import FINAL
@@ -14,23 +16,15 @@ from webapp.sweeps.specs import seeds_of
 from webapp.sweeps.states import Role
 
 
-def winner(sweep: Sweep) -> Trial | None:
-    found = winners.best(sweep)
-    return Trial.objects.filter(sweep=sweep, number=found.trial).first() if found else None
-
-
 def has_report(sweep: Sweep, checked: Definition) -> bool:
     """Whether there is something to report that is not reported yet."""
-    trial = winner(sweep) if checked.seeds.test else None
-    return trial is not None and trial.source != Trial.Source.IMPORTED and bool(_missing(trial, checked))
+    return bool(_missing(winners.reported(sweep, checked), checked))
 
 
 def report(sweep: Sweep, checked: Definition, room: Room) -> bool:
-    """Queues the winner's test seeds and reads their values. True once all are over, or none may begin."""
-    trial = winner(sweep)
-    if trial is None:
-        return True
-    for seed in _missing(trial, checked):
+    """Queues the winners' test seeds and reads their values. True once all are over, or none may begin."""
+    trials = winners.reported(sweep, checked)
+    for trial, seed in _missing(trials, checked):
         if not room.allows(Role.TEST):
             break
         try:
@@ -38,12 +32,14 @@ def report(sweep: Sweep, checked: Definition, room: Room) -> bool:
         except Invalid as error:
             tell(sweep, f"A test run could not be queued: {error}")
             return True
-    items = list(trial.replicates.filter(role=Role.TEST).select_related("run"))
+    items = list(Replicate.objects.filter(trial__in=trials, role=Role.TEST).select_related("run"))
     measure(items, checked, Role.TEST)
     is_over = all(item.run.status in FINAL or item.run.deleted_at for item in items)
-    return is_over and (not _missing(trial, checked) or room.refusal is not None)
+    return is_over and (not _missing(trials, checked) or room.refusal is not None)
 
 
-def _missing(trial: Trial, checked: Definition) -> list[int]:
-    have = set(Replicate.objects.filter(trial=trial, role=Role.TEST).values_list("seed", flat=True))
-    return [seed for seed in seeds_of(checked.seeds, Role.TEST, checked.seeds.test) if seed not in have]
+def _missing(trials: Sequence[Trial], checked: Definition) -> list[tuple[Trial, int]]:
+    """Trial and seed of the runs that are not queued yet."""
+    have = set(Replicate.objects.filter(trial__in=trials, role=Role.TEST).values_list("trial", "seed"))
+    seeds = seeds_of(checked.seeds, Role.TEST, checked.seeds.test)
+    return [(trial, seed) for trial in trials for seed in seeds if (trial.pk, seed) not in have]

@@ -120,8 +120,8 @@ def _candidates(
 
 
 def _exhausted(search: Search, tried: int, spec: Mapping[str, Any] | None) -> str:
-    if search.sampler.name == "grid":
-        return f"The grid is done: all its points are tried ({tried} trials)."
+    if done := getattr(registry.entry_of(search.sampler).module, "DONE", ""):
+        return f"{done} ({tried} trials)."
     if Problem(search, 1, spec, 0).size <= MOST_LISTED:
         return f"Every point of the space is tried ({tried} trials): widen it to go on."
     return "No new point that meets the constraints was found: widen the space or the constraints."

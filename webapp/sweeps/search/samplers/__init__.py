@@ -7,5 +7,6 @@
   meets the constraints is taken; `tried` is how many trials there are;
 - `propose(knobs, search, objectives, history, count) -> list[Point]`: everything by itself;
 
-and may have `check(search, spec) -> list[FieldError]`: what it can't search.
+and may have `check(search, spec) -> list[FieldError]`: what it can't search, `listed(knobs) -> points` where these are
+all that it ever tries, and DONE, the sentence (less its end) for when all are tried.
 """

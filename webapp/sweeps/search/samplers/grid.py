@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from webapp.sweeps.definition import Search
     from webapp.sweeps.search.problem import Problem
 
+DONE = "The grid is done: all its points are tried"
+
 
 class Knobs(Base):
     name: Literal["grid"]
