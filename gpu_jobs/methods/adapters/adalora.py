@@ -101,7 +101,9 @@ class Hooks(Penalised):
 
     def begin(self, job: Job) -> None:
         super().begin(job)
-        self._config, steps = self.model.active_peft_config, self.spec.steps
+        model: Any = self.model
+        self._config: Any = model.active_peft_config
+        steps = self.spec.steps
         self._config.total_step = steps
         self._config.tinit, self._config.tfinal = int(self.knobs.warmup * steps), int(self.knobs.final * steps)
         if self._config.tinit >= steps - self._config.tfinal:
@@ -109,7 +111,7 @@ class Hooks(Penalised):
                 f"method.warmup and method.final leave no step to take ranks away: {self.knobs.warmup} and "
                 f"{self.knobs.final} of {steps} steps."
             )
-        self._allocator = self.model.base_model.rankallocator
+        self._tuner = model.base_model
 
     def penalty(self) -> Tensor:
         import torch
@@ -126,7 +128,7 @@ class Hooks(Penalised):
 
         norm = clip(self.job)
         self.job.optimizer.step()
-        self.model.base_model.update_and_allocate(step.number + 1)  # while the gradients are there
+        self._tuner.update_and_allocate(step.number + 1)  # while the gradients are there
         self.job.optimizer.zero_grad(set_to_none=True)
         return norm
 
@@ -138,13 +140,15 @@ class Hooks(Penalised):
         """How many triplets are left, of the model and of each layer."""
         ranks = {name.removeprefix("base_model.model."): (e != 0).sum() for name, e in self._values().items()}
         each = {f"rank/{name}": count.float() for name, count in ranks.items()}
-        return super().readings() | {"rank/total": sum(each.values())} | each  # type: ignore[dict-item]
+        return super().readings() | {"rank/total": sum(each.values())} | each
 
     def tensors(self) -> dict[str, Tensor]:
         """Both averages of every entry, and which triplets are left."""
         import torch
 
-        found = {f"{key}|{name}": value for key in SCORES for name, value in getattr(self._allocator, key).items()}
+        found = {
+            f"{key}|{name}": value for key in SCORES for name, value in getattr(self._tuner.rankallocator, key).items()
+        }
         pattern = self._config.rank_pattern or {}
         return found | {f"pattern|{name}": torch.tensor(kept) for name, kept in pattern.items()}
 
@@ -155,6 +159,6 @@ class Hooks(Penalised):
             if kind == "pattern":
                 patterns[name] = value.tolist()
             else:
-                getattr(self._allocator, kind)[name] = value
-        self._allocator.ipt = dict(self._allocator.exp_avg_ipt)  # marks them known
+                getattr(self._tuner.rankallocator, kind)[name] = value
+        self._tuner.rankallocator.ipt = dict(self._tuner.rankallocator.exp_avg_ipt)  # marks them known
         self._config.rank_pattern = patterns or None

@@ -59,5 +59,5 @@ def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
         lora_dropout=knobs.dropout,
         target_modules=target.pattern,
         fan_in_fan_out=target.fan_in_fan_out,
-        init_lora_weights=f"pissa_niter_{knobs.iterations}" if knobs.iterations else "pissa",
+        init_lora_weights=f"pissa_niter_{knobs.iterations}" if knobs.iterations else "pissa",  # type: ignore[arg-type]
     )

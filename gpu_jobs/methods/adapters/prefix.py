@@ -17,7 +17,7 @@ from gpu_jobs import registry
 from gpu_jobs.anatomy import Anatomy
 from gpu_jobs.hooks import VirtualTokens
 from gpu_jobs.methods.adapters.prompt import tokens
-from gpu_jobs.shapes import Shapes
+from gpu_jobs.shapes import Shapes, attention_width, heads
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -46,9 +46,9 @@ def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
 
 def key_values(anatomy: Anatomy) -> int:
     """Numbers that one token has in the cache: a key and a value per block."""
-    heads = anatomy.config.get("num_attention_heads") or anatomy.config.get("n_head")
-    kept = anatomy.config.get("num_key_value_heads") or heads
-    return int(anatomy.blocks * 2 * (anatomy.width // heads) * kept)
+    count = heads(anatomy.config)
+    kept = anatomy.config.get("num_key_value_heads") or count
+    return int(anatomy.blocks * 2 * (attention_width(anatomy.config) // count) * kept)
 
 
 def peft_config(knobs: Knobs, target: Any) -> PeftConfig:

@@ -134,6 +134,20 @@ def test_the_plan_counts_what_peft_builds(name: str, architecture: str) -> None:
     assert count(optim.own_parameters(built)) == before + shapes.count(trained) + shapes.count(frozen)
 
 
+@pytest.mark.parametrize("size", [None, 12])
+def test_a_prefix_has_the_keys_of_shared_heads_only(size: int | None) -> None:
+    """2 blocks x key and value x 1 shared head of 4 heads, of size 16 / 4 or its own, for 3 tokens."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+                         num_key_value_heads=1, vocab_size=9, **({"head_dim": size} if size else {}))  # fmt: skip
+    model = LlamaForCausalLM(config)
+    seen, knobs = adapters.anatomy_of(model, "causal_lm"), knobs_of("prefix", {"tokens": 3})
+    planned = shapes.count(registry.methods("adapters")["prefix"].module.sizes(knobs, seen))
+    built = adapters.attach(knobs, model, task="causal_lm", seed=0)
+    assert planned == count(optim.trainable(built)) == 3 * 2 * 2 * (size or 4)
+
+
 def refused(name: str, architecture: str) -> bool:
     if name == "adaption_prompt":
         return architecture not in ("llama", "gpt2")
