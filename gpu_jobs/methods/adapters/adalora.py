@@ -4,12 +4,12 @@
 
 (Zhang et al. 2023). Sensitivity |w g| of every entry and its uncertainty are averaged over steps (beta1, beta2); a
 triplet (a row of A, its E, a column of B) scores E's product plus the means of A's and B's. From `warmup` of the
-steps on the E of the lowest scores are set to zero, so that b(t) are left (sections 3.2 and 3.3):
+steps on the E of the lowest scores are set to zero, so that b(t) are left:
 
     b(t) = target + (init - target) (1 - (t - t_i) / (T - t_f - t_i))^3
 
 and for the last `final` share of the steps the choice is fixed. Beside the loss, orth times the mean of ||A A^T - I||
-and ||B^T B - I|| over all matrices is minimised (equation 4; HF PEFT takes the norm, not its square). Through HF
+and ||B^T B - I|| over all matrices is minimised (HF PEFT takes the norm, not its square). Through HF
 PEFT.
 """
 

@@ -2,7 +2,7 @@
 
     attention(x) + g attention(x over the keys and values of p)        p (n, width), g trained per block, g = 0 first
 
-(Zhang et al. 2023, section 3.2). For llama and gpt2 only. It can't be merged. Through HF PEFT.
+(Zhang et al. 2023). For llama and gpt2 only. It can't be merged. Through HF PEFT.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     h = diag(s) W R x        R block-diagonal, each block (I + Q)(I - Q)^-1 with Q skew-symmetric
 
-(Liu et al. 2023, section 4, with one butterfly factor). More factors, which mix the blocks, need a CUDA extension that
+(Liu et al. 2023, with one butterfly factor). More factors, which mix the blocks, need a CUDA extension that
 HF PEFT compiles for itself, and without it PEFT takes one factor in silence: so there is no knob for them. R begins at
 the identity and s at 1. The block used is the largest that divides all adapted layers' inputs. Linear layers only.
 """

@@ -2,7 +2,7 @@
 
     h = W x + C x        C (out, in) in blocks of side b, each circulant: b numbers for b^2 entries
 
-(Chen et al. 2024, section 3). The kernels begin random, so that training does not begin at the base model (`zero`
+(Chen et al. 2024). The kernels begin random, so that training does not begin at the base model (`zero`
 begins there). The block used is the largest that divides both sides of all adapted layers. Linear layers only.
 Through HF PEFT.
 """

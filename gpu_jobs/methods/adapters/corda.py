@@ -2,7 +2,7 @@
 
     W C = U S V^T, C = mean X^T X        B = U_r (S_r / s)^(1/2), A = (S_r / s)^(1/2) V_r^T C^-1, W_res = W - s B A
 
-(Yang et al. 2024, section 3), s = alpha / r. X are a layer's inputs on the first training samples. `ipm` (instruction
+(Yang et al. 2024), s = alpha / r. X are a layer's inputs on the first training samples. `ipm` (instruction
 previewed) takes the r largest singular values, `kpm` (knowledge preserved) the r smallest, so that what the samples
 need is kept frozen. C is damped until it can be inverted. The model begins as the base up to rounding. What is saved
 is the change s (B A - B_0 A_0), a plain LoRA of rank 2 r for the original base.

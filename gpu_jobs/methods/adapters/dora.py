@@ -2,8 +2,8 @@
 
     W' = m (W + (alpha / r) B A) / ||W + (alpha / r) B A||        m (out,), norms over each row
 
-(Liu et al. 2024, equation 5). m begins as the row norms of W and B at zero, so that training begins at the base model;
-the norm is not differentiated through (section 4.3). Merging writes W'. Through HF PEFT.
+(Liu et al. 2024). m begins as the row norms of W and B at zero, so that training begins at the base model;
+the norm is not differentiated through. Merging writes W'. Through HF PEFT.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     X = U S V^T        A = the r right singular vectors of largest singular value, B = 0
 
-(Paischer et al. 2024, section 3). X are a layer's inputs on the first training samples, all of them at once, while the
+(Paischer et al. 2024). X are a layer's inputs on the first training samples, all of them at once, while the
 paper goes through them in batches; the ranks stay equal, while the paper also shares them out anew (HF PEFT's rho = 1).
 B is zero, so that the model begins as the base. It is saved as a plain LoRA.
 """

@@ -2,7 +2,7 @@
 
     W' = W + scale real(F^-1(E))        E zero but for n trained entries at random places
 
-(Gao et al. 2024, equations 2-4). The coefficients begin normally distributed, as in the paper, so that training does
+(Gao et al. 2024). The coefficients begin normally distributed, as in the paper, so that training does
 not begin at the base model. The places come from the run's seed. Through HF PEFT.
 """
 

@@ -2,7 +2,7 @@
 
     h = (W + W * A + B) x + C W + (b + b * D + E)        A, B low-rank; C a vector through W; D and E for the bias
 
-(Chavan et al. 2023, equation 10), with A, B and C of rank r and D, E constants, as HF PEFT has it. Linear layers only.
+(Chavan et al. 2023), with A, B and C of rank r and D, E constants, as HF PEFT has it. Linear layers only.
 It begins at the base model.
 """
 

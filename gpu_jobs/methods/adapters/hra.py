@@ -2,7 +2,7 @@
 
     h = W H_1 ... H_r x        H_j = I - 2 u_j u_j^T / ||u_j||^2
 
-(Yuan et al. 2024, equation 3): an orthogonal adaptation that is also of rank r. The u_j begin in equal pairs, whose
+(Yuan et al. 2024): an orthogonal adaptation that is also of rank r. The u_j begin in equal pairs, whose
 reflections cancel, so that training begins at the base model; r must be even. Linear layers only. Through HF PEFT.
 """
 

@@ -2,7 +2,7 @@
 
     h = l * (W x)        and, in the last layer of an MLP, h = W (l * x); l begins at 1
 
-(Liu et al. 2022, section 3.3). The paper scales the keys, the values and the hidden layer of the MLP: targets k_proj,
+(Liu et al. 2022). The paper scales the keys, the values and the hidden layer of the MLP: targets k_proj,
 v_proj and down_proj in a llama. Merging multiplies W's rows, or columns. Through HF PEFT.
 """
 

@@ -2,7 +2,7 @@
 
     h = W_world x + (alpha / r) B diag(d) A x        W_world is W without its r smallest singular values
 
-(Wang et al. 2024, equations 7-11). Beside the loss, beta ||d||^2 + gamma (||B^T B - I|| + ||A A^T - I||) per layer is
+(Wang et al. 2024). Beside the loss, beta ||d||^2 + gamma (||B^T B - I|| + ||A A^T - I||) per layer is
 minimised. Cutting W changes the model, so that training does not begin at the base exactly. Linear layers only. Loading
 the adapter cuts the base again. Through HF PEFT.
 """

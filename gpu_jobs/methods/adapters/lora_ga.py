@@ -2,7 +2,7 @@
 
     G = U S V^T, the gradient of W        A = V_r^T, B = U_(r..2r) S_(r..2r) out^(1/4) / gamma^(1/2), W_res = W - s B A
 
-(Wang et al. 2024, theorem 3.1 and section 3.3), s = alpha / r; HF PEFT scales B by the singular values, the paper
+(Wang et al. 2024), s = alpha / r; HF PEFT scales B by the singular values, the paper
 does not. G is the mean over the first training samples. The model begins as the base up to rounding. What is saved is
 the change s (B A - B_0 A_0), a plain LoRA of rank 2 r for the original base.
 """

@@ -2,7 +2,7 @@
 
     h = W R x        R block-diagonal, each block (I + Q)(I - Q)^-1 with Q skew-symmetric
 
-(Qiu et al. 2023, section 3.2; the Cayley transform). Angles between a layer's neurons stay as they were. Q begins at
+(Qiu et al. 2023; the Cayley transform). Angles between a layer's neurons stay as they were. Q begins at
 zero. With `neumann` the inverse is a sum of `terms` powers of Q, faster and only nearly orthogonal. The block used is
 the largest that divides the inputs of all adapted layers. Linear layers only. Through HF PEFT.
 """

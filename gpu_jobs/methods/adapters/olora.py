@@ -2,7 +2,7 @@
 
     W = Q R        B = Q_r, A = R_r, W_res = W - s B A, s = alpha / r
 
-(Buyukakyuz 2024, algorithm 1). B takes the first r columns of Q and A the first r rows of R. The model begins as the
+(Buyukakyuz 2024). B takes the first r columns of Q and A the first r rows of R. The model begins as the
 base up to rounding. What is saved is the change s (B A - B_0 A_0), a plain LoRA of rank 2 r for the original base.
 """
 

@@ -2,7 +2,7 @@
 
     input = [f(p_1); ...; f(p_n); e(x_1); ...]        f two hidden layers with ReLU; p (n, width) and f trained
 
-(Liu et al. 2021, section 3, with the MLP that HF PEFT has instead of an LSTM). What is saved is f(p): the network is
+(Liu et al. 2021, with the MLP that HF PEFT has instead of an LSTM). What is saved is f(p): the network is
 only there for training. There is nothing to merge. Plans of FLOPs and memory count the text only.
 """
 

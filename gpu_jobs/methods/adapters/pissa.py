@@ -2,7 +2,7 @@
 
     W = U S V^T        A = S_r^(1/2) V_r^T / s^(1/2), B = U_r S_r^(1/2) / s^(1/2), W_res = W - s B A, s = alpha / r
 
-(Meng et al. 2024, equations 2-4). A and B hold the r largest singular values and are trained; the rest W_res is frozen.
+(Meng et al. 2024). A and B hold the r largest singular values and are trained; the rest W_res is frozen.
 The model begins as the base up to rounding. What is saved is the change s (B A - B_0 A_0), a plain LoRA of rank 2 r for
 the original base. With `iterations` the singular vectors are approximated (Halko et al.), faster for wide layers.
 """

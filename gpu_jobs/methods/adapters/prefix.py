@@ -2,7 +2,7 @@
 
     attention over [P_k; K] and [P_v; V]        P (n, 2 x blocks x width of keys) trained, the model frozen
 
-(Li and Liang 2021, section 4). The prefix is trained directly; with `hidden` it is made by a network of one hidden
+(Li and Liang 2021). The prefix is trained directly; with `hidden` it is made by a network of one hidden
 layer, as in the paper, which is dropped when it is saved. There is nothing to merge. Plans of FLOPs and memory count
 the text only. Through HF PEFT.
 """

@@ -2,7 +2,7 @@
 
     input = [p_1; ...; p_n; e(x_1); ...]        p (n, width) trained, the model frozen
 
-(Lester et al. 2021, section 2). They begin as embeddings of random tokens or normally distributed. They take room in
+(Lester et al. 2021). They begin as embeddings of random tokens or normally distributed. They take room in
 the context, and time: plans of FLOPs and memory count the text only. There is nothing to merge. Through HF PEFT.
 """
 

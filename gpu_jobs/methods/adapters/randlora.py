@@ -2,7 +2,7 @@
 
     W' = W + (alpha / r) sum_j B_j diag(l_j) A_j diag(g_j)        j to ceil(min(in, out) / r); B_j, A_j random, frozen
 
-(Albert et al. 2025, equation 4). l (r, n) begins at zero, so that training begins at the base model. The random
+(Albert et al. 2025). l (r, n) begins at zero, so that training begins at the base model. The random
 matrices are shared by all layers, drawn from the run's seed and saved with the adapter. Through HF PEFT.
 """
 

@@ -2,7 +2,7 @@
 
     h = R W x        R of 2 x 2 blocks alpha [cos t, -sin t; sin t, cos t]
 
-(Liao and Monz 2024, equation 3). `variant` 1 shares t and alpha within a pair, 2 gives each output its own, 4 each
+(Liao and Monz 2024). `variant` 1 shares t and alpha within a pair, 2 gives each output its own, 4 each
 entry of the block. t begins at 0 and alpha at 1. Pairs lie half a group apart; the group used is the largest even one
 that divides all adapted layers' outputs. Linear layers only. Through HF PEFT.
 """

@@ -2,7 +2,7 @@
 
     A and B in pieces of length b, each piece a sum of the k bank vectors with the largest logits, by their softmax
 
-(Li et al. 2024, equations 3 and 4). The bank (h, b) and every piece's h logits are trained. B does not begin at zero,
+(Li et al. 2024). The bank (h, b) and every piece's h logits are trained. B does not begin at zero,
 so that training begins near the base model, not at it. The length used is the largest that divides both sides of all
 adapted layers. Through HF PEFT.
 """

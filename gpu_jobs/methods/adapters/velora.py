@@ -2,7 +2,7 @@
 
     A's gradient from x_hat = scale <x_g, v> v        x_g a group of the input's features, v the mean one, normed
 
-(Miles et al. 2024, section 3). Forward it is LoRA exactly; backward A learns from the reconstructed input. The groups
+(Miles et al. 2024). Forward it is LoRA exactly; backward A learns from the reconstructed input. The groups
 used are the largest number that divides all adapted layers' inputs. HF PEFT keeps what it needs for the backward.
 """
 

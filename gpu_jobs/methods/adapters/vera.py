@@ -2,7 +2,7 @@
 
     h = W x + diag(b) B diag(d) A x        A (r, in) and B (out, r) random and frozen; b (out,), d (r,) trained
 
-(Kopiczko et al. 2023, equation 2). b begins at zero, so that training begins at the base model; d at `start`. A and B
+(Kopiczko et al. 2023). b begins at zero, so that training begins at the base model; d at `start`. A and B
 are drawn once, for the widest layer, from the run's seed, and each layer takes its corner. They are saved with the
 adapter. Through HF PEFT.
 """

@@ -3,7 +3,7 @@
     A = r(x, y) - r(x, y_greedy), clipped to +-c;  R_t = gamma^(T - t) A - kl (log pi(y_t) - log ref(y_t))
     L = -sum_t R_t log pi(y_t) / number of tokens
 
-with y sampled after the prompt x (Li et al. 2024, algorithm 1 and equation 6): no value network, two generations a
+with y sampled after the prompt x (Li et al. 2024): no value network, two generations a
 prompt. The reward is a program: `overlap` is the F1 of the answer's words with the reference's, `match` whether the
 reference occurs in it, `pattern` whether a regular expression does.
 """
