@@ -19,6 +19,7 @@ from gpu_jobs.engine import device as devices
 from gpu_jobs.engine import optim as optimization
 from gpu_jobs.engine.checkpoint import Progress
 from gpu_jobs.engine.data import Data
+from gpu_jobs.engine.data.isolation import sees_others
 from gpu_jobs.engine.judged import Judged
 from gpu_jobs.engine.objective import Batch
 from gpu_jobs.engine.ranks import Ranks
@@ -194,12 +195,17 @@ def _build(spec: Training, context: Context, loaded: Data) -> Any:
     limit = getattr(model.config, "max_position_embeddings", None)
     if limit and spec.resolved_task != "image_classification" and spec.sequence_length > limit:
         raise ModelError(f"sequence_length must not exceed the model's context: {spec.sequence_length} > {limit}.")
-    return optimization.apply_method(spec, model)
+    model.config.use_cache = False  # only generation wants it, and with it documents of one row would not stay apart
+    adapted = optimization.apply_method(spec, model)
+    if loaded.padding is not None and sees_others(adapted):
+        raise MethodError(
+            f"packing 'isolated' can't be kept by method {spec.method.name!r} on this model: set it to none."
+        )
+    return adapted
 
 
 def _place(spec: Training, bare: Any, ranks: Ranks, device: torch.device, *, bf16: bool) -> nn.Module:
     """Puts the model on its device, shared out as asked."""
-    bare.config.use_cache = False  # only generation wants it
     if spec.gradient_checkpointing:
         _checkpoint_activations(bare)
     if bf16 and not (ranks.world > 1 and spec.parallel == "fsdp"):  # which wants one type in each block
@@ -248,6 +254,8 @@ def _facts(spec: Training, bare: Any, hooks: Hooks, loaded: Data, *, bf16: bool)
             "samples": {name: len(split) for name, split in loaded.splits().items()},
             "fingerprint": loaded.fingerprint,
             "labels": loaded.labels,
+            "form": loaded.form,
+            "padding": loaded.padding,
         },
         "flops": plan.flops,
         "plan": plan.model_dump(),

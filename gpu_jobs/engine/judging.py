@@ -60,6 +60,7 @@ def _prepare(spec: Spec, context: Context) -> Judged:
         pad_token_id=getattr(loaded.tokenizer, "pad_token_id", None),
         merge=False,
     )
+    bare.config.use_cache = False  # with it documents of one row would not stay apart
     bare.requires_grad_(False).eval()
     if bf16:
         precision.shrink_frozen(bare)

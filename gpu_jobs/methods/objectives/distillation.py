@@ -87,4 +87,5 @@ def teacher_of(job: Job) -> Any:
     theirs, ours = (getattr(each.config, "vocab_size", 0) for each in (teacher, job.bare))
     if theirs != ours:
         raise MethodError(f"teacher must have the student's tokens: it has {theirs}, the student {ours}.")
+    teacher.config.use_cache = False  # with it documents of one row would not stay apart
     return teacher.requires_grad_(False).eval().to(job.device)

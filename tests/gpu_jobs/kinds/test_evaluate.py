@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 from gpu_jobs import cost, spec
 from gpu_jobs.engine.evaluation import macro_f1
 from gpu_jobs.engine.samples import Sample, word_f1
-from gpu_jobs.events import Artifact, Result, Started
+from gpu_jobs.events import Artifact, Failed, Result, Started
 from tests.gpu_jobs.training import LORA, TINY, Bench, Outcome, after
 
 DATA = TINY["data"]
@@ -134,3 +134,24 @@ def test_a_classifier_has_an_f1(bench: Bench) -> None:
 def test_a_test_split_must_be_there() -> None:
     with pytest.raises(ValueError, match="test_fraction"):
         spec.parse({"kind": "evaluate", "model": {"source": "run", "run": 1}, "data": DATA, "split": "test"})
+
+
+def test_packed_documents_stay_apart_in_evaluation_too(bench: Bench, base: Outcome) -> None:
+    """Packed or one a row, the mean over the same answers is the same."""
+    data = {"source": "builtin", "name": "topic-questions"}
+    packed, alone = (
+        judged(bench, base, data=data, sequence_length=32, eval_batches=0, packing=packing)
+        for packing in ("isolated", "none")
+    )
+    found = [run.last.values["quality"]["eval/loss"] for run in (packed, alone)]
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_a_method_that_lets_documents_see_each_other_is_refused(bench: Bench, base: Outcome) -> None:
+    data = {"source": "builtin", "name": "topic-questions"}
+    run = bench.run(
+        {"kind": "finetune", "model": {"source": "run", "run": 1}, "data": data, "method": {"name": "prefix"}},
+        inputs={"run:1": base.work_dir / "model"},
+    )
+    assert isinstance(run.last, Failed)
+    assert "set it to none" in run.last.message
