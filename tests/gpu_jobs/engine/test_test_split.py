@@ -135,7 +135,7 @@ def test_the_engine_itself_says_what_a_report_needs(bench: Bench) -> None:
 def test_what_is_reported_is_also_judged_before_the_first_step_where_that_is_asked_for(
     bench: Bench, reported: Outcome
 ) -> None:
-    """The base of a comparison on the test split: a run that starts where another ended finds what that one reported."""
+    """The base of a comparison on the test split: a run that starts where one ended finds what that reported."""
     base = {"run:1": reported.work_dir / "model"}
     changes = {**REPORT, "kind": "finetune", "model": {"source": "run", "run": 1}, "eval_before": True}
     told = bench.run(changes, inputs=base).last.values
