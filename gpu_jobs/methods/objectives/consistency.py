@@ -41,7 +41,8 @@ class Objective(contracts.Objective):
         one, two = (objective.flat(found, batch)[counts].log_softmax(-1) for found in passes)
         cross = F.nll_loss(one, targets[counts], reduction="sum") + F.nll_loss(two, targets[counts], reduction="sum")
         routers = sum(objective.auxiliary_sum(model, found, batch) for found in passes)
-        return cross + self.knobs.alpha / 2 * divergence(one, two) + routers
+        loss: Tensor = cross + self.knobs.alpha / 2 * divergence(one, two) + routers
+        return loss
 
 
 def divergence(one: Tensor, two: Tensor) -> Tensor:
