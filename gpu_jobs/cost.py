@@ -8,7 +8,9 @@ embedding not), Nt those of them that are trained, L layers and d = heads x head
     training  (4 N + 2 Nt) T + 12 L d T^2        6 N T + 12 L d T^2 when all weights are trained
 
 (Kaplan et al. 2020, section 2.1; the attention term as in Chowdhery et al. 2022, appendix B; causal masks are not
-halved). Gradient checkpointing adds one forward. Layers used once per sample (poolers, class heads) count once.
+halved). Gradient checkpointing adds one forward. Layers used once per sample (poolers, class heads) count once. In a
+model of `methods/architectures` a matrix counts as often as a token passes it: an expert for its share of the tokens, a
+shared block once for each use.
 
 Memory is explained in `memory.py`.
 """
@@ -22,7 +24,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gpu_jobs import memory, registry
 from gpu_jobs.anatomy import Anatomy, adapter_of
-from gpu_jobs.shapes import Config, Shapes, attention_width, count, layers, parameters, positions, size
+from gpu_jobs.shapes import Config, Shapes, architecture, attention_width, count, layers, parameters, positions, size
 from gpu_jobs.sources import new_model
 from gpu_jobs.spec import BpeTokenizer, JobSpec, Reading, Training
 
@@ -157,15 +159,15 @@ def remaining(spec: Training, shapes: Shapes, config: Config) -> Shapes:
 
 def tokens_per_sample(spec: Reading, config: Config) -> int:
     """Tokens that the model works on for one sample; of a text to classify, as if it were full length."""
-    return positions(config) if config["model_type"] == "vit" else spec.sequence_length
+    return positions(config) if spec.resolved_task == "image_classification" else spec.sequence_length
 
 
 def flops_per_sample(spec: Training, shapes: Shapes, trained: Shapes, config: Config) -> int:
     """FLOPs of forward and backward for one sample, by the formula of this module."""
     length = tokens_per_sample(spec, config)
-    matrices = _matrix_flops(shapes, length) + _matrix_flops(_added(shapes, trained), length)
+    matrices = _matrix_flops(shapes, config, length) + _matrix_flops(_added(shapes, trained), config, length)
     attention = attention_flops(config, length)
-    forward, made = matrices + attention, _matrix_flops(trained, length)
+    forward, made = matrices + attention, _matrix_flops(trained, config, length)
     passed = matrices + 2 * attention
     if hasattr(registry.method_of(spec.method).module, "backward"):
         through, made = _reach(spec, shapes, trained, config)
@@ -180,32 +182,41 @@ def flops_per_sample(spec: Training, shapes: Shapes, trained: Shapes, config: Co
 def _reach(spec: Training, shapes: Shapes, trained: Shapes, config: Config) -> tuple[float, int]:
     """How far a method's backward goes, and the FLOPs of the gradients of weights: see `methods/strategies`."""
     length = tokens_per_sample(spec, config)
+    seen = Anatomy(config, shapes, spec.resolved_task)
     through, made = registry.method_of(spec.method).module.backward(
-        spec.method, Anatomy(config, shapes, spec.resolved_task), trained, lambda found: _matrix_flops(found, length)
+        spec.method, seen, trained, lambda found: _matrix_flops(found, config, length)
     )
     return through, int(made)
 
 
 def forward_flops(shapes: Shapes, config: Config, length: int) -> int:
     """FLOPs of one sample's forward: 2 N T + 4 L d T^2."""
-    return _matrix_flops(shapes, length) + attention_flops(config, length)
+    return _matrix_flops(shapes, config, length) + attention_flops(config, length)
 
 
 def attention_flops(config: Config, length: int) -> int:
     """Scores and weighted sum of all layers for one sample: 4 L d T^2."""
-    return 4 * layers(config) * attention_width(config) * length**2
+    own = architecture(config)
+    pairs = own.attended(config, length) if own else layers(config) * length**2
+    return round(4 * attention_width(config) * pairs)
 
 
 def _added(shapes: Shapes, trained: Shapes) -> Shapes:
     return {name: shape for name, shape in trained.items() if name not in shapes}
 
 
-def _matrix_flops(shapes: Shapes, length: int) -> int:
+def _matrix_flops(shapes: Shapes, config: Config, length: int) -> int:
     """2 x weights x times used, over the matrices of one sample's forward."""
     has_head = any(name.startswith(("lm_head", "score", "classifier", "cls.predictions.decoder")) for name in shapes)
     has_head |= not any(name.startswith("cls.predictions") for name in shapes) and _BERT_TABLE in shapes
-    uses = {name: _uses(name, length, has_head=has_head) for name in shapes}
-    return sum(2 * size(shape) * uses[name] for name, shape in shapes.items() if len(shape) >= 2)
+    uses = {name: _uses(name, length, has_head=has_head) * _passes(config, name, length) for name in shapes}
+    return round(sum(2 * size(shape) * uses[name] for name, shape in shapes.items() if len(shape) >= 2))
+
+
+def _passes(config: Config, name: str, length: int) -> float:
+    """How often a token that is there passes a matrix: once, unless an architecture shares or chooses its weights."""
+    own = architecture(config)
+    return float(own.passes(config, name, length)) if own else 1
 
 
 def _uses(name: str, length: int, *, has_head: bool) -> int:

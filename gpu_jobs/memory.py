@@ -60,14 +60,17 @@ def estimate(
     method = registry.method_of(spec.method).module
     optimized = method.optimized(spec.method, seen, trained) if hasattr(method, "optimized") else trained
     state: int = registry.method_of(spec.optimizer).module.state_bytes(spec.optimizer, optimized)
+    kept = activations(spec, config, length, bf16=bf16)
     parts = {
         "weights": weights(shapes, trained, bf16=bf16) // shards,
         "gradients": 4 * values // shards,
         "optimizer": state // shards,
-        "activations": activations(spec, config, length, bf16=bf16),
+        "activations": kept or 0,
     }
     if hasattr(method, "memory"):
         parts |= method.memory(spec.method, parts, seen, trained)
+    if kept is None:
+        return {**parts, "activations": None, "total": None}
     return {**parts, "total": sum(parts.values())}
 
 
@@ -87,8 +90,10 @@ def _bf16_bytes(name: str, is_trained: bool) -> int:
     return 6 if is_trained else 2
 
 
-def activations(spec: Training, config: Config, length: int, *, bf16: bool) -> int:
-    """Bytes that the backward needs of one forward."""
+def activations(spec: Training, config: Config, length: int, *, bf16: bool) -> int | None:
+    """Bytes that the backward needs of one forward; None for an architecture whose layers nobody has measured."""
+    if (config["model_type"], bf16) not in _KEPT:
+        return None
     layer = layer_bytes(config, length, bf16=bf16)
     kept = layer + 4 * width(config) * layers(config) if spec.gradient_checkpointing else layer * layers(config)
     outputs = config["vocab_size"] if spec.resolved_task in ("causal_lm", "masked_lm") else 0

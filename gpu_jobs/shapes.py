@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gpu_jobs import registry
+
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
 Config = Mapping[str, Any]  # the fields of config.json, with transformers' defaults where they are left out
@@ -16,7 +18,16 @@ Config = Mapping[str, Any]  # the fields of config.json, with transformers' defa
 def parameters(config: Config, task: str) -> Shapes | None:
     """Every weight of the model that serves `task`; None for an architecture that is not known here."""
     found = _ARCHITECTURES.get(config["model_type"])
-    return found(config, task) if found else None
+    if found:
+        return found(config, task)
+    own = architecture(config)
+    return own.shapes(config, task) if own else None
+
+
+def architecture(config: Config) -> Any:
+    """The file of `methods/architectures` that this model is of, or None."""
+    found = registry.methods("architectures").get(config["model_type"])
+    return found.module if found else None
 
 
 def count(shapes: Mapping[str, Shape]) -> int:
@@ -32,7 +43,7 @@ def size(shape: Shape) -> int:
     return total
 
 
-_TABLES_AND_HEADS = {"wte", "wpe", "shared", "relative_attention_bias", "lm_head", "score", "classifier"}
+_TABLES_AND_HEADS = {"wte", "wpe", "shared", "relative_attention_bias", "lm_head", "score", "classifier", "denominator"}
 
 
 def is_hidden_matrix(name: str, shape: Shape) -> bool:
@@ -41,7 +52,8 @@ def is_hidden_matrix(name: str, shape: Shape) -> bool:
     return len(shape) == 2 and not any("embed" in part or part in _TABLES_AND_HEADS for part in parts)
 
 
-def _linear(name: str, inputs: int, outputs: int, bias: bool = True) -> Shapes:
+def linear(name: str, inputs: int, outputs: int, bias: bool = True) -> Shapes:
+    """torch's linear layer."""
     return {f"{name}.weight": (outputs, inputs)} | ({f"{name}.bias": (outputs,)} if bias else {})
 
 
@@ -50,7 +62,8 @@ def _conv1d(name: str, inputs: int, outputs: int) -> Shapes:
     return {f"{name}.weight": (inputs, outputs), f"{name}.bias": (outputs,)}
 
 
-def _norm(name: str, width: int) -> Shapes:
+def layer_norm(name: str, width: int) -> Shapes:
+    """torch's layer norm."""
     return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
 
@@ -68,13 +81,13 @@ def _llama(config: Config, task: str) -> Shapes:
     shapes: Shapes = {"model.embed_tokens.weight": (config["vocab_size"], width)}
     for layer in range(config["num_hidden_layers"]):
         at, bias, ffn = f"model.layers.{layer}", config.get("attention_bias", False), config["intermediate_size"]
-        shapes |= _linear(f"{at}.self_attn.q_proj", width, heads * head, bias)
-        shapes |= _linear(f"{at}.self_attn.k_proj", width, kv, bias)
-        shapes |= _linear(f"{at}.self_attn.v_proj", width, kv, bias)
-        shapes |= _linear(f"{at}.self_attn.o_proj", heads * head, width, bias)
-        shapes |= _linear(f"{at}.mlp.gate_proj", width, ffn, config.get("mlp_bias", False))
-        shapes |= _linear(f"{at}.mlp.up_proj", width, ffn, config.get("mlp_bias", False))
-        shapes |= _linear(f"{at}.mlp.down_proj", ffn, width, config.get("mlp_bias", False))
+        shapes |= linear(f"{at}.self_attn.q_proj", width, heads * head, bias)
+        shapes |= linear(f"{at}.self_attn.k_proj", width, kv, bias)
+        shapes |= linear(f"{at}.self_attn.v_proj", width, kv, bias)
+        shapes |= linear(f"{at}.self_attn.o_proj", heads * head, width, bias)
+        shapes |= linear(f"{at}.mlp.gate_proj", width, ffn, config.get("mlp_bias", False))
+        shapes |= linear(f"{at}.mlp.up_proj", width, ffn, config.get("mlp_bias", False))
+        shapes |= linear(f"{at}.mlp.down_proj", ffn, width, config.get("mlp_bias", False))
         shapes |= {f"{at}.input_layernorm.weight": (width,), f"{at}.post_attention_layernorm.weight": (width,)}
     shapes["model.norm.weight"] = (width,)
     return shapes | _head(config, task, width, tied=config.get("tie_word_embeddings", False))
@@ -86,10 +99,10 @@ def _gpt2(config: Config, task: str) -> Shapes:
     shapes["transformer.wpe.weight"] = (config["n_positions"], width)
     for layer in range(config["n_layer"]):
         at = f"transformer.h.{layer}"
-        shapes |= _norm(f"{at}.ln_1", width) | _norm(f"{at}.ln_2", width)
+        shapes |= layer_norm(f"{at}.ln_1", width) | layer_norm(f"{at}.ln_2", width)
         shapes |= _conv1d(f"{at}.attn.c_attn", width, 3 * width) | _conv1d(f"{at}.attn.c_proj", width, width)
         shapes |= _conv1d(f"{at}.mlp.c_fc", width, ffn) | _conv1d(f"{at}.mlp.c_proj", ffn, width)
-    shapes |= _norm("transformer.ln_f", width)
+    shapes |= layer_norm("transformer.ln_f", width)
     return shapes | _head(config, task, width, tied=config.get("tie_word_embeddings", True))
 
 
@@ -98,25 +111,25 @@ def _bert(config: Config, task: str) -> Shapes:
     shapes: Shapes = {f"{at}.word_embeddings.weight": (config["vocab_size"], width)}
     shapes[f"{at}.position_embeddings.weight"] = (config["max_position_embeddings"], width)
     shapes[f"{at}.token_type_embeddings.weight"] = (config.get("type_vocab_size", 2), width)
-    shapes |= _norm(f"{at}.LayerNorm", width)
+    shapes |= layer_norm(f"{at}.LayerNorm", width)
     for layer in range(config["num_hidden_layers"]):
         at = f"bert.encoder.layer.{layer}"
         for part in ("self.query", "self.key", "self.value", "output.dense"):
-            shapes |= _linear(f"{at}.attention.{part}", width, width)
-        shapes |= _norm(f"{at}.attention.output.LayerNorm", width) | _norm(f"{at}.output.LayerNorm", width)
-        shapes |= _linear(f"{at}.intermediate.dense", width, ffn) | _linear(f"{at}.output.dense", ffn, width)
+            shapes |= linear(f"{at}.attention.{part}", width, width)
+        shapes |= layer_norm(f"{at}.attention.output.LayerNorm", width) | layer_norm(f"{at}.output.LayerNorm", width)
+        shapes |= linear(f"{at}.intermediate.dense", width, ffn) | linear(f"{at}.output.dense", ffn, width)
     if task == "masked_lm":
         return shapes | _mask_head(config, width)
-    shapes |= _linear("bert.pooler.dense", width, width)
-    return shapes | _linear("classifier", width, config.get("num_labels", 2))
+    shapes |= linear("bert.pooler.dense", width, width)
+    return shapes | linear("classifier", width, config.get("num_labels", 2))
 
 
 def _mask_head(config: Config, width: int) -> Shapes:
     """BERT's output over the vocabulary: a layer more, and a bias of the tied table."""
     at, vocab = "cls.predictions", config["vocab_size"]
-    shapes = {f"{at}.bias": (vocab,)} | _linear(f"{at}.transform.dense", width, width)
-    shapes |= _norm(f"{at}.transform.LayerNorm", width)
-    return shapes if config.get("tie_word_embeddings", True) else shapes | _linear(f"{at}.decoder", width, vocab)
+    shapes = {f"{at}.bias": (vocab,)} | linear(f"{at}.transform.dense", width, width)
+    shapes |= layer_norm(f"{at}.transform.LayerNorm", width)
+    return shapes if config.get("tie_word_embeddings", True) else shapes | linear(f"{at}.decoder", width, vocab)
 
 
 def _vit(config: Config, task: str) -> Shapes:
@@ -128,11 +141,52 @@ def _vit(config: Config, task: str) -> Shapes:
     for layer in range(config["num_hidden_layers"]):
         at = f"vit.layers.{layer}"
         for part in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            shapes |= _linear(f"{at}.attention.{part}", width, width, config.get("qkv_bias", True) or part == "o_proj")
-        shapes |= _norm(f"{at}.layernorm_before", width) | _norm(f"{at}.layernorm_after", width)
-        shapes |= _linear(f"{at}.mlp.fc1", width, ffn) | _linear(f"{at}.mlp.fc2", ffn, width)
-    shapes |= _norm("vit.layernorm", width)
-    return shapes | _linear("classifier", width, config.get("num_labels", 2))
+            shapes |= linear(f"{at}.attention.{part}", width, width, config.get("qkv_bias", True) or part == "o_proj")
+        shapes |= layer_norm(f"{at}.layernorm_before", width) | layer_norm(f"{at}.layernorm_after", width)
+        shapes |= linear(f"{at}.mlp.fc1", width, ffn) | linear(f"{at}.mlp.fc2", ffn, width)
+    shapes |= layer_norm("vit.layernorm", width)
+    return shapes | linear("classifier", width, config.get("num_labels", 2))
+
+
+def attention(at: str, config: Config) -> Shapes:
+    """A llama's attention with as many key/value heads as heads."""
+    width, bias = config["hidden_size"], config.get("attention_bias", False)
+    found = [linear(f"{at}.{part}_proj", width, width, bias) for part in "qkvo"]
+    return {name: shape for each in found for name, shape in each.items()}
+
+
+def gated_mlp(at: str, config: Config) -> Shapes:
+    """A llama's feed-forward layer."""
+    width, ffn = config["hidden_size"], config["intermediate_size"]
+    wide = linear(f"{at}.gate_proj", width, ffn, bias=False) | linear(f"{at}.up_proj", width, ffn, bias=False)
+    return wide | linear(f"{at}.down_proj", ffn, width, bias=False)
+
+
+def decoder_layer(at: str, config: Config) -> Shapes:
+    """A llama's block, as our own architectures use it."""
+    norms = {f"{at}.{name}_layernorm.weight": (config["hidden_size"],) for name in ("input", "post_attention")}
+    return attention(f"{at}.self_attn", config) | gated_mlp(f"{at}.mlp", config) | norms
+
+
+def text_model(config: Config, task: str, stack: Shapes) -> Shapes:
+    """One of our own architectures around its stack of blocks: embedding, last norm, and the head of the task."""
+    shapes = {"model.embed_tokens.weight": (config["vocab_size"], config["hidden_size"])} | stack
+    tied = config.get("tie_word_embeddings", False)
+    return shapes | _last_norm(config) | _head(config, task, config["hidden_size"], tied=tied)
+
+
+def image_model(config: Config, task: str, stack: Shapes) -> Shapes:
+    """One of our own architectures as a ViT: patches, class token, learned positions, and a class head."""
+    width, patch, at = config["hidden_size"], config["patch_size"], "model.embeddings"
+    shapes: Shapes = {f"{at}.cls_token": (1, 1, width), f"{at}.position_embeddings": (1, positions(config), width)}
+    shapes[f"{at}.patch_embeddings.projection.weight"] = (width, config["num_channels"], patch, patch)
+    shapes[f"{at}.patch_embeddings.projection.bias"] = (width,)
+    return shapes | stack | _last_norm(config) | linear("classifier", width, config.get("num_labels", 2))
+
+
+def _last_norm(config: Config) -> Shapes:
+    width = config["hidden_size"]
+    return layer_norm("model.norm", width) if config.get("norm") == "layer" else {"model.norm.weight": (width,)}
 
 
 def layers(config: Config) -> int:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gpu_jobs import registry
+
+if TYPE_CHECKING:
+    ArchitectureKnobs: TypeAlias = Any
+else:
+    ArchitectureKnobs = registry.union("architectures")
 
 CAUSAL = ("llama", "gpt2")
 ARCHITECTURES = ("llama", "gpt2", "bert", "vit")
@@ -87,6 +94,21 @@ class ConfigModel(Source):
             raise ValueError(f"kv_heads must divide heads: {self.kv_heads} does not divide {self.heads}")
 
     @property
+    def model_type(self) -> str:
+        """transformers' name of it."""
+        return self.architecture
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What it can learn."""
+        return _TASKS[self.architecture]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text that it can read."""
+        return self.context
+
+    @property
     def ffn_width(self) -> int:
         """The feed-forward width, given or by the architecture's rule."""
         if self.ffn is not None:
@@ -154,6 +176,44 @@ def _vit(model: ConfigModel) -> dict[str, Any]:
 
 
 _CONFIGS = {"llama": _llama, "gpt2": _gpt2, "bert": _bert, "vit": _vit}
+_TASKS: dict[str, tuple[str, ...]] = {
+    "llama": ("causal_lm", "sequence_classification"),
+    "gpt2": ("causal_lm", "sequence_classification"),
+    "bert": ("sequence_classification", "masked_lm"),
+    "vit": ("image_classification",),
+}
+
+
+class ArchitectureModel(Source):
+    """A new model of one of the library's own architectures, with random weights."""
+
+    model_config = ConfigDict(title="New model, own architecture")
+
+    source: Literal["library"] = "library"
+    architecture: ArchitectureKnobs = Field(description="Which one, and how large.")
+
+    @property
+    def model_type(self) -> str:
+        """Its file's name, which config.json bears, too."""
+        return str(self.architecture.name)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What it can learn."""
+        tasks: tuple[str, ...] = registry.method_of(self.architecture).module.TASKS
+        return tasks
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text that it can read."""
+        return int(self.architecture.context)
+
+    def config(self, *, vocab_size: int, labels: int | None = None) -> dict[str, Any]:
+        """The fields of config.json, as for `ConfigModel`."""
+        module = registry.method_of(self.architecture).module
+        found: dict[str, Any] = module.config(self.architecture, vocab_size=vocab_size, labels=labels)
+        return found
+
 
 BUILTIN_MODELS: dict[str, ConfigModel] = {
     "nano": ConfigModel(architecture="llama", layers=2, width=64, heads=4, context=512),
@@ -222,15 +282,17 @@ class HubModel(Source):
 
 
 ModelSource = Annotated[
-    ConfigModel | BuiltinModel | RunModel | PathModel | HubModel, Field(discriminator="source", title="Model")
+    ConfigModel | ArchitectureModel | BuiltinModel | RunModel | PathModel | HubModel,
+    Field(discriminator="source", title="Model"),
 ]
+NewModel: TypeAlias = ConfigModel | ArchitectureModel
 
 
-def new_model(source: Source) -> ConfigModel | None:
-    """The sizes of a model that has no weights yet (config, builtin), or None for one that is loaded."""
+def new_model(source: Source) -> NewModel | None:
+    """The sizes of a model that has no weights yet (config, library, builtin), or None for one that is loaded."""
     if isinstance(source, BuiltinModel):
         return BUILTIN_MODELS[source.name]
-    return source if isinstance(source, ConfigModel) else None
+    return source if isinstance(source, NewModel) else None
 
 
 class Data(Source):

@@ -118,8 +118,9 @@ class Reading(JobSpec):
     @classmethod
     def _sequence_fits(cls, length: int, info: ValidationInfo) -> int:
         model = new_model(info.data["model"]) if "model" in info.data else None
-        if model and model.architecture != "vit" and length > model.context:
-            raise ValueError(f"sequence_length must not exceed the model's context: {length} > {model.context}")
+        reads_text = "data" in info.data and not _is_images(info.data["data"])
+        if model and reads_text and length > model.longest:
+            raise ValueError(f"sequence_length must not exceed the model's context: {length} > {model.longest}")
         return length
 
     @field_validator("packing")
@@ -264,13 +265,6 @@ class Training(Reading):
         return objective
 
 
-_TASKS: dict[str, tuple[Task, ...]] = {
-    "llama": ("causal_lm", "sequence_classification"),
-    "gpt2": ("causal_lm", "sequence_classification"),
-    "bert": ("sequence_classification", "masked_lm"),
-    "vit": ("image_classification",),
-}
-
 _PACKINGS: dict[Task, tuple[str, ...]] = {  # an encoder would see the sample beside its own
     "causal_lm": ("auto", "joined", "isolated", "none"),
     "masked_lm": ("auto", "joined", "none"),
@@ -289,7 +283,7 @@ def _task(task: Task | str, model: Source, data: Source) -> Task:
     new = new_model(model)
     if getattr(data, "label_column", None) or (isinstance(data, BuiltinData) and data.has_labels):
         return "sequence_classification"
-    if new and new.architecture == "bert":
+    if new and new.model_type == "bert":
         return "masked_lm" if isinstance(data, BuiltinData) else "sequence_classification"
     return "causal_lm"
 
@@ -299,10 +293,9 @@ def _check_task(task: Task, model: Source, data: Data) -> None:
     if _is_images(data) != (task == "image_classification"):
         raise ValueError(f"task {task!r} does not fit these data: choose auto")
     new = new_model(model)
-    if new and task not in _TASKS[new.architecture]:
+    if new and task not in new.tasks:
         raise ValueError(
-            f"model architecture {new.architecture!r} can't do task {task!r}: it does "
-            f"{' or '.join(_TASKS[new.architecture])}"
+            f"model architecture {new.model_type!r} can't do task {task!r}: it does {' or '.join(new.tasks)}"
         )
     if isinstance(data, BuiltinData) and task == "sequence_classification" and not data.has_labels:
         raise ValueError(f"task {task!r} needs data with labels: data {data.name!r} has none")

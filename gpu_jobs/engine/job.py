@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
-from gpu_jobs import cost, shapes
+from gpu_jobs import cost
 from gpu_jobs.context import Context
 from gpu_jobs.contracts import Hooks
 from gpu_jobs.engine import checkpoint, data, models, objective, precision, provenance
@@ -260,5 +260,5 @@ def _facts(spec: Training, bare: Any, hooks: Hooks, loaded: Data, *, bf16: bool)
         "flops": plan.flops,
         "plan": plan.model_dump(),
         "precision": "bf16" if bf16 else "fp32",
-        "tokens_per_sample": shapes.positions(config) if config["model_type"] == "vit" else spec.sequence_length,
+        "tokens_per_sample": cost.tokens_per_sample(spec, config),
     }

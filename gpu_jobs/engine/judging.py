@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gpu_jobs import contracts, cost, registry, shapes
+from gpu_jobs import contracts, cost, registry
 from gpu_jobs.context import Context
 from gpu_jobs.engine import data, models, precision, provenance, samples
 from gpu_jobs.engine import device as devices
@@ -98,7 +98,7 @@ def _facts(job: Judged) -> dict[str, Any]:
         "data": {"name": job.data.name, "samples": {name: len(split) for name, split in job.data.splits().items()}},
         "flops": cost.plan_evaluation(spec, config, samples=sum(map(len, chunks(job, spec.split)))).flops,
         "precision": "bf16" if job.bf16 else "fp32",
-        "tokens_per_sample": shapes.positions(config) if config["model_type"] == "vit" else spec.sequence_length,
+        "tokens_per_sample": cost.tokens_per_sample(spec, config),
     }
 
 

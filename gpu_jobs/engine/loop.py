@@ -73,7 +73,8 @@ def _steps(job: Job, telemetry: Telemetry, monitor: Monitor) -> Generator[Event,
 
         rate = optim.set_rate(spec, job.optimizer, step, job.full_tokens(step))
         values = update(job, step, rate)
-        telemetry.push(step + 1, rate, values, job.hooks.readings() | job.objective.readings())
+        routers: dict[str, Tensor] = getattr(job.bare, "readings", dict)()
+        telemetry.push(step + 1, rate, values, job.hooks.readings() | job.objective.readings() | routers)
         should_stop = yield from _readings(job, telemetry, monitor)
 
         done, is_last = step + 1, step + 1 == spec.steps

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from gpu_jobs.context import Context
-from gpu_jobs.engine import adapters, folders
+from gpu_jobs.engine import adapters, architectures, folders
 from gpu_jobs.engine.folders import Folder
 from gpu_jobs.errors import DataError, MethodError, ModelError
 from gpu_jobs.outcomes import is_out_of_memory
-from gpu_jobs.sources import ConfigModel, HubModel, Source, new_model
+from gpu_jobs.sources import HubModel, NewModel, Source, new_model
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +53,7 @@ def build(
 
     if task not in CLASSES:
         raise ModelError(f"task {task!r} is unknown: choose one of {', '.join(CLASSES)}")
+    architectures.register()
     new = new_model(source)
     with _seeded(seed), _quiet():
         if new is not None:
@@ -95,6 +96,7 @@ def _base(source: Source, context: Context) -> Folder | HubModel:
 def _read_tokenizer(base: Folder | HubModel) -> PreTrainedTokenizerFast:
     from transformers import AutoTokenizer
 
+    architectures.register()  # it reads the model's config.json, too
     where, options = _where(base)
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
@@ -115,7 +117,7 @@ def _where(base: Folder | HubModel) -> tuple[str, dict[str, Any]]:
 
 
 def _initialise(
-    new: ConfigModel, task: str, vocab_size: int, labels: list[str] | None, dtype: torch.dtype
+    new: NewModel, task: str, vocab_size: int, labels: list[str] | None, dtype: torch.dtype
 ) -> PreTrainedModel:
     import transformers
 
@@ -124,13 +126,13 @@ def _initialise(
     config = transformers.AutoConfig.for_model(fields.pop("model_type"), **fields, **_naming(labels))
     _check_direction(config, task)
     _check_vocabulary(config, vocab_size)
-    if new.architecture != "vit" and vocab_size:
+    if vocab_size:  # not of images
         config.bos_token_id = config.eos_token_id = vocab_size - 2  # as in our tokenizers
         config.pad_token_id = vocab_size - 1
     try:
         model: PreTrainedModel = getattr(transformers, CLASSES[task]).from_config(config, dtype=dtype)
     except ValueError as error:
-        raise ModelError(f"{new.architecture} can't be built for task {task!r}: {_line(error)}") from error
+        raise ModelError(f"{new.model_type} can't be built for task {task!r}: {_line(error)}") from error
     return model
 
 

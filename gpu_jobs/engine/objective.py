@@ -70,8 +70,19 @@ def scores(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def loss_sum(model: nn.Module, batch: Batch) -> Tensor:
-    """Cross-entropy summed over the targets, in nats."""
-    return F.cross_entropy(scores(model, batch), targets(batch), reduction="sum", ignore_index=IGNORED)
+    """Cross-entropy summed over the targets, in nats; in training with the model's own auxiliary loss, if any."""
+    found = outputs(model, batch)
+    loss = F.cross_entropy(flat(found, batch), targets(batch), reduction="sum", ignore_index=IGNORED)
+    return loss + auxiliary_sum(model, found, batch)
+
+
+def auxiliary_sum(model: nn.Module, found: Any, batch: Batch) -> Tensor | float:
+    """What `methods/architectures` calls auxiliary_loss, a mean over the batch, as a sum over its targets.
+
+    0 outside of training, and for models without. Not transformers' `aux_loss`, which carries no weight.
+    """
+    mean: Tensor | None = getattr(found, "auxiliary_loss", None)
+    return 0.0 if mean is None or not model.training else mean * (targets(batch) != IGNORED).sum()
 
 
 def compiled(loss_sum: Callable[[nn.Module, Batch], Tensor]) -> Callable[[nn.Module, Batch], Tensor]:

@@ -81,6 +81,24 @@ def test_a_plan_builds_on_the_facts_of_a_run_that_the_person_may_read(world: Wor
     assert refused["errors"][0]["msg"] == f"There is no run {base.pk} that you can read."
 
 
+@pytest.mark.parametrize("name", sorted(registry.methods("architectures")))
+def test_an_architecture_is_planned_by_what_its_file_says(world: World, name: str) -> None:
+    """Its layers' activations are not known; everything else is counted."""
+    spec = {**scene.SPEC, "model": {"source": "library", "architecture": {"name": name, "width": 32, "heads": 2}}}
+    told = plan_of(world, spec)
+    expected = cost.plan(specs.parse(spec))
+    assert (told["parameters"], told["flops"], told["memory"]) == (expected.parameters, expected.flops, expected.memory)
+    assert told["parameters"]["total"] > 0 and told["flops"]["total"] > 0 and told["memory"]["weights"] > 0
+    assert told["memory"]["activations"] is None and told["memory"]["total"] is None
+
+
+def test_a_wrong_knob_of_an_architecture_is_named_where_it_stands(world: World) -> None:
+    spec = {**scene.SPEC, "model": {"source": "library", "architecture": {"name": "mor", "recursions": 0}}}
+    (error,) = plan_of(world, spec)["errors"]
+    assert error["loc"][-3:] == ["model", "architecture", "recursions"]
+    assert "greater than or equal to 1" in error["msg"]
+
+
 def test_a_plan_queues_nothing(world: World) -> None:
     plan_of(world, scene.SPEC)
     assert not Run.objects.exists()

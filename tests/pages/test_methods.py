@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from gpu_jobs import registry
 from tests.pages.team import Team
 from tests.runs import scene
+from webapp.pages.runs import describe
 from webapp.pages.views.methods import knobs
 
 pytestmark = pytest.mark.django_db
@@ -63,3 +64,21 @@ def test_a_methods_page_lists_the_runs_that_use_it_and_that_one_may_see(team: Te
     assert "with cosine" in seen
     assert "without" not in seen
     assert "with cosine" not in team.client("stranger").get(address).content.decode()
+
+
+def test_an_architecture_s_page_lists_the_runs_that_train_one_of_it(team: Team) -> None:
+    model = {"source": "library", "architecture": {"name": "kat", "width": 32, "heads": 2}}
+    scene.submit(team.project, user=team.people["owner"], name="run-of-kat", changes={"model": model})
+    scene.submit(team.project, user=team.people["owner"], name="run-of-another")
+    seen = team.client("viewer").get(reverse("method", args=["architectures", "kat"])).content.decode()
+    assert "run-of-kat" in seen
+    assert "run-of-another" not in seen
+    assert (
+        "rational" not in team.client("viewer").get(reverse("method", args=["architectures", "mor"])).content.decode()
+    )
+
+
+def test_a_run_is_described_by_its_architecture(team: Team) -> None:
+    model = {"source": "library", "architecture": {"name": "kat", "width": 32, "heads": 2}}
+    run = scene.submit(team.project, user=team.people["owner"], changes={"model": model})
+    assert describe.model_of(run) == "kat"

@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse, QueryDict
 from django.urls import reverse
 
-from gpu_jobs import registry
+from gpu_jobs import cost, registry
 from gpu_jobs import spec as specs
 from tests.pages.team import Team
 from tests.pages.test_markup import check
@@ -227,6 +227,27 @@ def test_the_plan_counts_tokens_and_parameters(team: Team) -> None:
     total = 258 * 64 + 2 * (4 * 64 * 64 + 3 * 64 * 176 + 2 * 64) + 64
     assert f"Trainable 100 % {total:,}" in text
     assert "Tokens 1.28k" in text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", sorted(registry.methods("architectures")))
+def test_an_architecture_is_chosen_in_the_form_and_planned(team: Team, name: str) -> None:
+    """Its knobs are fields; what they say is queued, and what is wrong with one stands at it."""
+    chosen = {"model.source": "library", "model.architecture.name": name}
+    page = post(team, "refresh", **chosen)
+    check("architecture", page)
+    known = [field for field in registry.methods("architectures")[name].knobs.model_fields if field != "name"]
+    assert {f"model.architecture.{field}" for field in known} <= set(fields_of(page.content.decode()))
+    sizes = {"model.architecture.layers": "2", "model.architecture.width": "32", "model.architecture.heads": "2"}
+    model = {"source": "library", "architecture": {"name": name, "layers": 2, "width": 32, "heads": 2}}
+    spec = {**scene.SPEC, "kind": "pretrain", "model": model}
+    total = cost.plan(specs.parse(spec)).parameters["total"]
+    assert f"Trainable 100 % {total:,}" in forecast(team, **chosen, **sizes)
+    assert post(team, **chosen, **sizes).status_code == 302
+    assert Run.objects.get().spec["model"]["architecture"]["width"] == 32
+    wrong = post(team, **chosen, **{**sizes, "model.architecture.heads": "5"})
+    assert wrong.status_code == 422
+    assert "width must be a multiple of 2 x heads: 32 is not a multiple of 10" in wrong.content.decode()
 
 
 @pytest.mark.django_db

@@ -72,7 +72,9 @@ def live_attempts(queue: str) -> QuerySet[Attempt]:
 
 
 def runs_using(user: User, family: str, name: str) -> QuerySet[Run]:
-    """Readable runs whose spec names this method: under `method`, or under its family's own word, newest first."""
+    """Readable runs whose spec names this method: under `method`, its family's own word, or `model`; newest first."""
     own_word = family.removesuffix("s")
     named = Q(spec__method__name=name) | Q(**{f"spec__{own_word}__name": name})
+    if family == "architectures":
+        named = Q(spec__model__architecture__name=name)
     return visible(user).filter(named).select_related("project").order_by("-id")

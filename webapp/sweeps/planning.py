@@ -76,8 +76,13 @@ def _model(base: Json, size: str) -> Json:
         return {"source": "builtin", "name": size}
     layers, width, *heads = (int(part) for part in size.split("x"))
     head = next(head for head in (*HEAD_WIDTHS, 1) if (width % head == 0 and width // head > 1) or head == 1)
-    kept: Json = {key: base[key] for key in KEPT if key in base}
-    return {"source": "config", **kept, "layers": layers, "width": width, "heads": heads[0] if heads else width // head}
+    sizes = {"layers": layers, "width": width, "heads": heads[0] if heads else width // head}
+    if base.get("source") == "library":
+        own = {
+            key: value for key, value in base.get("architecture", {}).items() if key != "ffn"
+        }  # it goes by the width
+        return {"source": "library", "architecture": {**own, **sizes}}
+    return {"source": "config", **{key: base[key] for key in KEPT if key in base}, **sizes}
 
 
 def definition(spec: Mapping[str, Any], sampler: Json, space: Json, metric: str, goal: str, **more: Any) -> Json:

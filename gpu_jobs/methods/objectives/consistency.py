@@ -37,9 +37,12 @@ class Objective(contracts.Objective):
 
         targets = objective.targets(batch)
         counts = targets != objective.IGNORED
-        one, two = (objective.scores(model, batch)[counts].log_softmax(-1) for _ in range(2))
+        passes = [objective.outputs(model, batch) for _ in range(2)]
+        one, two = (objective.flat(found, batch)[counts].log_softmax(-1) for found in passes)
         cross = F.nll_loss(one, targets[counts], reduction="sum") + F.nll_loss(two, targets[counts], reduction="sum")
-        return cross + self.knobs.alpha / 2 * divergence(one, two)
+        routers = sum(objective.auxiliary_sum(model, found, batch) for found in passes)
+        loss: Tensor = cross + self.knobs.alpha / 2 * divergence(one, two) + routers
+        return loss
 
 
 def divergence(one: Tensor, two: Tensor) -> Tensor:

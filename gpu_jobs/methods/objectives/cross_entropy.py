@@ -54,10 +54,11 @@ class Objective(contracts.Objective):
 
         if not self.knobs.label_smoothing and not self.knobs.z_loss:
             return objective.loss_sum(model, batch)
-        scores, targets = objective.scores(model, batch), objective.targets(batch)
+        found, targets = objective.outputs(model, batch), objective.targets(batch)
+        scores = objective.flat(found, batch)
         loss = F.cross_entropy(
             scores, targets, reduction="sum", ignore_index=objective.IGNORED, label_smoothing=self.knobs.label_smoothing
         )
         counted = scores[targets != objective.IGNORED]
         total: Tensor = loss + self.knobs.z_loss * counted.logsumexp(-1).square().sum()
-        return total
+        return total + objective.auxiliary_sum(model, found, batch)

@@ -58,7 +58,7 @@ class Objective(contracts.Objective):
         if self.knobs.features:
             distance = F.mse_loss(found.hidden_states[-1].float(), wanted.hidden_states[-1].float())
             loss = loss + self.knobs.features * distance * counts.sum()
-        return loss
+        return loss + objective.auxiliary_sum(model, found, batch)
 
 
 def soft_divergence(scores: Tensor, wanted: Tensor, temperature: float) -> Tensor:

@@ -53,6 +53,7 @@ def data_of(run: Run) -> str:
 
 def _source(source: Any, forms: dict[str, str], keys: tuple[str, ...]) -> str:
     value = next((source[key] for key in keys if source.get(key)), "") if isinstance(source, dict) else ""
+    value = value.get("name", "") if isinstance(value, dict) else value  # an architecture with its knobs
     kind = str(dig(source, "source"))
     return forms.get(kind, "{}").format(value) if value else ""
 
