@@ -221,6 +221,15 @@ def test_what_a_checkpoint_depends_on_is_refused(path: str, dimension: dict[str,
     assert found[f"search.space.{path}"].startswith(f"{path} can't change while training goes on: ")
 
 
+def test_what_the_optimizer_keeps_of_a_weight_is_not_changed() -> None:
+    spec = {**SPEC, "optimizer": {"name": "cosmos"}}
+    found = messages(
+        search({"optimizer.rank": {"low": 2, "high": 8}, "optimizer.ratio": {"low": 0.1, "high": 0.2}}), spec
+    )
+    assert list(found) == ["search.space.optimizer.rank"]
+    assert "it changes what the optimizer keeps" in found["search.space.optimizer.rank"]
+
+
 def test_what_may_change_is_let_pass() -> None:
     space = {
         "optimizer.lr": LR, "optimizer.weight_decay": {"low": 0.0, "high": 0.1}, "method.alpha": {"low": 1, "high": 64},

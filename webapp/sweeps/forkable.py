@@ -1,6 +1,7 @@
 """What of a spec can change while training goes on from a checkpoint; the rest a population can't search.
 
-Whether a method's knob changes the shapes of what is trained is counted, not listed: by the plan of a small model.
+Whether a knob changes the shapes of what is trained, or of what the optimizer keeps of it, is counted, not listed: by
+the plan of a small model.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gpu_jobs import cost, registry
+from gpu_jobs.methods.schedules import Moment
 from gpu_jobs.sources import BUILTIN_MODELS
 from gpu_jobs.spec import Training
 from webapp.accounts.errors import FieldError, Invalid
@@ -40,8 +42,12 @@ def _refusal(path: str, dimension: Dimension, spec: Mapping[str, Any]) -> str | 
         return "the interval sets it; search over something else"
     if top in FIXED or path in {f"{field}.name" for field in NAMED}:
         return "the checkpoint depends on it; set it in the spec"
-    counts = {_trained(changed) for changed in _variants({path: dimension}, spec)} if top == "method" else set()
-    return "it changes the shapes of what is trained; set it in the spec" if len(counts) > 1 else None
+    variants = list(_variants({path: dimension}, spec)) if top in ("method", "optimizer") else []
+    if len({_planned(changed).parameters["trainable"] for changed in variants}) > 1:
+        return "it changes the shapes of what is trained; set it in the spec"
+    if len({_planned(changed).memory["optimizer"] for changed in variants}) > 1:
+        return "it changes what the optimizer keeps; set it in the spec"
+    return None
 
 
 def _variants(space: Space, spec: Mapping[str, Any]) -> Iterator[Training]:
@@ -62,17 +68,21 @@ def _values(dimension: Dimension) -> list[Any]:
     return [int(value) if value.is_integer() else value for value in (dimension.low, dimension.high)]
 
 
-def _trained(spec: Training) -> int | None:
-    """Weights that are trained; of a small model in place of one that only the worker knows."""
+def _planned(spec: Training) -> cost.Plan:
+    """The plan, with a small model in place of one that only the worker knows."""
     task = spec.resolved_task
     small = BUILTIN_MODELS["nano-vit" if task == "image_classification" else "nano"]
     labels = None if task == "causal_lm" else 2
     config = cost.config_of(spec, {}) or small.config(vocab_size=cost.BYTE_VOCAB, labels=labels)
-    return cost.plan_for(spec, config, bf16=False).parameters["trainable"]
+    return cost.plan_for(spec, config, bf16=False)
 
 
 def _depends_on_steps(spec: Training, interval_steps: int) -> bool:
-    factor = registry.method_of(spec.schedule).module.factor
     steps = range(0, interval_steps, max(1, interval_steps // SAMPLED))
-    return any(factor(spec.schedule, step, interval_steps) != factor(spec.schedule, step, 2 * interval_steps)
-               for step in steps)  # fmt: skip
+    return any(_factor(spec, step, interval_steps) != _factor(spec, step, 2 * interval_steps) for step in steps)
+
+
+def _factor(spec: Training, step: int, steps: int) -> float:
+    tokens, peak = step * spec.batch_size * spec.sequence_length, spec.optimizer.lr  # type: ignore[attr-defined]
+    at = Moment(step, steps, tokens, spec.batch_size, peak)
+    return float(registry.method_of(spec.schedule).module.factor(spec.schedule, at))

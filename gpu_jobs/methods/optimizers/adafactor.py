@@ -1,6 +1,6 @@
 """Adafactor: the second moment of a matrix kept as one number a row and one a column.
 
-    b2 = 1 - t^c,   rho = min(lr, 1 / sqrt(t)),   alpha = max(eps, RMS(w)) rho
+    b2 = 1 - t^c,   rho = min(lr, 1 / sqrt(t)),   alpha = max(least, RMS(w)) rho
     R = b2 R + (1 - b2) row means of g^2          C likewise of the columns
     V = R C / mean(R)                             of a vector: V = b2 V + (1 - b2) g^2
     U = g / sqrt(V)
@@ -42,7 +42,7 @@ class Knobs(registry.Knobs):
         description="Power c of t with which the second moment forgets less and less.",
         json_schema_extra={"advanced": True},
     )
-    eps: float = Field(
+    least_rms: float = Field(
         1e-3,
         gt=0,
         le=1,
@@ -64,7 +64,7 @@ def build(knobs: Knobs, named_parameters: Iterable[tuple[str, nn.Parameter]]) ->
         decay_groups(named_parameters, knobs.weight_decay),
         lr=knobs.lr,
         beta2_decay=knobs.beta2_decay,
-        eps=(None, knobs.eps),
+        eps=(None, knobs.least_rms),
         d=knobs.clip,
     )
 

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from gpu_jobs.errors import MethodError
 from gpu_jobs.methods.optimizers import BesideAdamW
 from gpu_jobs.shapes import Shape, is_hidden_matrix, size
 
@@ -87,6 +88,8 @@ def update(weight: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> N
     assert gradient is not None
     if not state:
         state |= _begin(gradient, group["rank"])
+    if len(state["inner"]) != min(group["rank"], *weight.shape):
+        raise MethodError(f"optimizer.rank must stay what it was: the checkpoint has {len(state['inner'])} directions.")
     state["step"] += 1
     mean = state["mean"].lerp_(gradient, 1 - group["beta1"])
     basis = _turn(state, gradient, group["beta3"])

@@ -28,7 +28,7 @@ PAPER = "https://arxiv.org/abs/1909.11015"
 
 class Knobs(registry.Knobs):
     name: Literal["diffgrad"]
-    lr: float = Field(1e-3, ge=1e-6, le=1, description="Peak learning rate.", json_schema_extra={"log": True})
+    lr: float = Field(1e-3, gt=0, le=10, description="Peak learning rate.", json_schema_extra={"log": True})
     weight_decay: float = Field(0.0, ge=0, le=10, description="Pull of matrices towards zero, in the gradient.")
     beta1: float = Field(0.9, ge=0, lt=1, description="Memory of the gradient.", json_schema_extra={"advanced": True})
     beta2: float = Field(0.999, ge=0, lt=1, description="Memory of its square.", json_schema_extra={"advanced": True})

@@ -36,10 +36,12 @@ EPS = 1e-10
 
 class Knobs(BesideAdamW):
     name: Literal["normuon"]
-    lr: float = Field(0.02, ge=1e-5, le=0.2, description="Peak learning rate.", json_schema_extra={"log": True})
+    lr: float = Field(0.02, gt=0, le=10, description="Peak learning rate.", json_schema_extra={"log": True})
     weight_decay: float = Field(0.0, ge=0, le=10, description="Pull of matrices towards zero.")
     momentum: float = Field(0.95, ge=0, lt=1, description="Memory of the gradient.")
-    beta2: float = Field(0.95, ge=0, lt=1, description="Memory of the rows' sizes.")
+    beta2: float = Field(
+        0.95, ge=0, lt=1, description="Memory of the rows' sizes.", json_schema_extra={"advanced": True}
+    )
     rest_factor: float = Field(
         0.015,
         gt=0,

@@ -26,7 +26,7 @@ PAPER = "https://proceedings.mlr.press/v28/sutskever13.html"
 
 class Knobs(registry.Knobs):
     name: Literal["sgd"]
-    lr: float = Field(0.1, gt=0, le=100, description="Peak learning rate.", json_schema_extra={"log": True})
+    lr: float = Field(0.1, gt=0, le=10, description="Peak learning rate.", json_schema_extra={"log": True})
     momentum: float = Field(0.9, ge=0, lt=1, description="Memory of the gradient; 0: none, and no state.")
     nesterov: bool = Field(False, description="Look ahead along the momentum.")
     weight_decay: float = Field(0.0, ge=0, le=10, description="Pull of matrices towards zero, in the gradient.")

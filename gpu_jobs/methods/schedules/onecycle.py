@@ -27,15 +27,15 @@ class Knobs(registry.Knobs):
     rise: float = Field(0.3, ge=0, le=1, description="Share of all steps over which the rate rises to its peak.")
     start: float = Field(0.04, ge=0, le=1, description="Share of the peak rate at which it starts.")
     final: float = Field(4e-6, ge=0, le=1, description="Share of the peak rate at which it ends.")
-    shape: Literal["cosine", "linear"] = Field("cosine", description="How it goes from one to the next.")
+    anneal: Literal["cosine", "linear"] = Field("cosine", description="How it goes from one to the next.")
 
 
 def factor(knobs: Knobs, at: Moment) -> float:
     """What the peak rate is multiplied by at this moment."""
     peak, last = knobs.rise * at.steps - 1, at.steps - 1
     if at.step < peak:
-        return _between(knobs.start, 1, at.step / peak, knobs.shape)
-    return _between(1, knobs.final, (at.step - max(0.0, peak)) / max(1.0, last - max(0.0, peak)), knobs.shape)
+        return _between(knobs.start, 1, at.step / peak, knobs.anneal)
+    return _between(1, knobs.final, (at.step - max(0.0, peak)) / max(1.0, last - max(0.0, peak)), knobs.anneal)
 
 
 def _between(begin: float, end: float, done: float, shape: str) -> float:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gpu_jobs import registry
+from gpu_jobs.errors import MethodError
 from tests.gpu_jobs.methods import optimizing
 from tests.gpu_jobs.methods.test_muon import newton_schulz
 
@@ -66,6 +67,16 @@ def test_at_rank_zero_it_goes_where_muon_goes() -> None:
         ours, theirs = (new - old for new, old in zip(later, earlier, strict=True))
         torch.testing.assert_close(ours / ours.norm(), theirs / theirs.norm(), atol=1e-5, rtol=0)
         assert float(ours.norm()) == pytest.approx(1e-3 * 0.1 * math.sqrt(24), rel=1e-4)
+
+
+def test_a_state_of_another_rank_is_refused() -> None:
+    layer, (gradient,) = optimizing.matrix(torch.ones(4, 6)), optimizing.gradients(1, 4, 6)
+    first = optimizing.build("cosmos", layer, rank=2)
+    optimizing.after(first, layer.get_parameter("weight"), [gradient])
+    second = optimizing.build("cosmos", layer, rank=3)
+    second.load_state_dict({**first.state_dict(), "param_groups": second.state_dict()["param_groups"]})
+    with pytest.raises(MethodError, match="the checkpoint has 2 directions"):
+        second.step()
 
 
 def test_its_state_grows_with_the_rank() -> None:

@@ -110,7 +110,7 @@ def test_onecycle_is_torch_s_onecycle(shape: str, theirs: Any, steps: int) -> No
         optimizer.step()
         if len(expected) < steps:
             reference.step()
-    assert factors("onecycle", steps, shape=shape) == pytest.approx(expected)
+    assert factors("onecycle", steps, anneal=shape) == pytest.approx(expected)
     assert max(expected) <= 1.0
 
 
