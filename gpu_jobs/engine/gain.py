@@ -17,7 +17,7 @@ class Gain(nn.Module):
 
         super().__init__()
         self.is_transposed = isinstance(layer, Conv1D)
-        weight: Tensor = layer.weight.detach()  # type: ignore[assignment, operator]
+        weight: Tensor = layer.weight.detach()  # type: ignore[operator]
         direction = (weight.T if self.is_transposed else weight).clone().contiguous()
         self.direction = nn.Parameter(direction)  # v (out, in)
         self.gain = nn.Parameter(direction.norm(dim=1))  # (out,)
@@ -27,7 +27,7 @@ class Gain(nn.Module):
     def weight(self) -> Tensor:
         """W, as the plain layer stores it."""
         length = self.direction.norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
-        found = (self.gain / length)[:, None] * self.direction
+        found: Tensor = (self.gain / length)[:, None] * self.direction
         return found.T.contiguous() if self.is_transposed else found
 
     def forward(self, x: Tensor) -> Tensor:

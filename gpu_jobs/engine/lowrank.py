@@ -21,7 +21,7 @@ class LowRank(nn.Module):
 
         super().__init__()
         self.is_transposed = isinstance(layer, Conv1D)
-        weight: Tensor = layer.weight.detach()  # type: ignore[assignment, operator]
+        weight: Tensor = layer.weight.detach()  # type: ignore[operator]
         left, right = factors(weight.T if self.is_transposed else weight, rank)
         self.left, self.right = nn.Parameter(left), nn.Parameter(right)  # B (out, r), A (r, in)
         self.bias: nn.Parameter | None = getattr(layer, "bias", None)

@@ -59,8 +59,9 @@ class FewBits(torch.autograd.Function):
         return function(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        x = unpack_halves(*ctx.saved_tensors, ctx.shape, ctx.dtype).requires_grad_(True)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (packed,) = ctx.saved_tensors
+        x = unpack_halves(packed, ctx.shape, ctx.dtype).requires_grad_(True)
         with torch.enable_grad():
             y = ctx.function(x)
         return torch.autograd.grad(y, x, gradient)[0], None
@@ -89,7 +90,7 @@ class SparseNorm(torch.autograd.Function):
         return norm(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
         values, places, inverse, weight = ctx.saved_tensors
         normal = torch.zeros(ctx.shape.numel(), device=values.device)
         normal[places.long()] = values
@@ -109,7 +110,7 @@ def compress(model: nn.Module, share: float) -> None:
             continue
         wrap = _wrapper(layer, own, share)
         if wrap is not None:
-            layer.forward = wrap  # type: ignore[method-assign]
+            layer.forward = wrap
 
 
 def _wrapper(layer: nn.Module, own: set[int], share: float) -> Callable[..., Any] | None:
@@ -117,11 +118,11 @@ def _wrapper(layer: nn.Module, own: set[int], share: float) -> Callable[..., Any
 
     kind, plain = type(layer).__name__, layer.forward
     if isinstance(layer, (nn.Linear, Conv1D)):
-        return _in_bits(plain, own, 1, tuple(layer.weight.shape))  # type: ignore[arg-type]
+        return _in_bits(plain, own, 1, tuple(layer.weight.shape))
     if kind.endswith("Norm"):
         return _sparse(layer, plain, share)
     if type(layer).__module__ == "transformers.activations" or isinstance(layer, (nn.GELU, nn.SiLU)):
-        return lambda x: FewBits.apply(x, plain)
+        return lambda x: FewBits.apply(x, plain)  # type: ignore[no-untyped-call]
     if "Attention" in kind:
         return _in_bits(plain, own, 4)
     return _in_bits(plain, own, 2) if kind.endswith("MLP") else None
@@ -157,6 +158,7 @@ def _sparse(layer: Any, plain: Callable[..., Any], share: float) -> Callable[...
     def forward(x: Tensor) -> Any:
         if layer.weight.requires_grad or not torch.is_grad_enabled():
             return plain(x)
-        return SparseNorm.apply(x, getattr(layer, "bias", None), layer.weight, eps, share, plain)
+        bias = getattr(layer, "bias", None)
+        return SparseNorm.apply(x, bias, layer.weight, eps, share, plain)  # type: ignore[no-untyped-call]
 
     return forward

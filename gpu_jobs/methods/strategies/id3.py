@@ -62,7 +62,7 @@ class Hooks(entries.EntryHooks):
     """Fills slots step by step."""
 
     def count(self) -> int:
-        return min(self.knobs.budget, sum(value.numel() for value in self.trained().values()))
+        return min(int(self.knobs.budget), sum(value.numel() for value in self.trained().values()))
 
     def active(self, done: int) -> int:
         """Entries that are trained in update `done`, counted from 1."""

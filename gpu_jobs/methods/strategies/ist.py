@@ -94,7 +94,7 @@ class Hooks(blocks.BlockHooks):
         for name, layer in self.model.named_modules():
             block = block_of(f"{name}.")
             if isinstance(layer, (AdaptedLayer, BaseTunerLayer)) and block in self.blocks:
-                found.setdefault(block, []).append(layer)  # type: ignore[arg-type]
+                found.setdefault(block, []).append(layer)
         return found
 
     def before_step(self, step: contracts.Step) -> None:

@@ -82,4 +82,5 @@ def natural(rows: Tensor, damping: float) -> Tensor:
     known = (filled > 0).sum().clamp(min=1)
     strength = damping * filled.sum() / known * len(rows) + torch.finfo(rows.dtype).tiny  # lambda s
     inner = rows @ rows.T + strength * torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
-    return rows[0] - rows.T @ torch.linalg.solve(inner, rows @ rows[0])
+    turned: Tensor = rows[0] - rows.T @ torch.linalg.solve(inner, rows @ rows[0])
+    return turned

@@ -76,7 +76,8 @@ def values(knobs: Knobs, trained: Shapes) -> int:
 
 def optimized(knobs: Knobs, anatomy: Anatomy, trained: Shapes) -> Shapes:
     """A slot for each entry, and the head."""
-    return {entries.SLOTS: (slots(knobs, trained),)} | dict(head(trained))
+    own: Shapes = {entries.SLOTS: (slots(knobs, trained),)}
+    return own | dict(head(trained))
 
 
 def memory(knobs: Knobs, parts: dict[str, int], anatomy: Anatomy, trained: Shapes) -> dict[str, int]:

@@ -79,7 +79,8 @@ def head(trained: Any) -> Any:
 
 def optimized(knobs: Knobs, anatomy: Anatomy, trained: Shapes) -> Shapes:
     """A slot for each entry, and the head."""
-    return {entries.SLOTS: (slots(knobs, trained),)} | dict(head(trained))
+    own: Shapes = {entries.SLOTS: (slots(knobs, trained),)}
+    return own | dict(head(trained))
 
 
 def memory(knobs: Knobs, parts: dict[str, int], anatomy: Anatomy, trained: Shapes) -> dict[str, int]:
