@@ -8,6 +8,7 @@ from webapp.api.docs import SwaggerPage
 from webapp.api.openapi import HoneAPI, refuse_unknown_parameters
 from webapp.api.routers import (
     artifacts,
+    compare,
     control,
     exchange,
     logs,
@@ -61,6 +62,7 @@ for prefix, router, tag in (
     ("/runs", control.router, "Control"),
     ("/runs", metrics.router, "Metrics"),
     ("/series", series.router, "Metrics"),
+    ("/compare", compare.router, "Metrics"),
     ("/runs", logs.router, "Log and events"),
     ("/runs", artifacts.router, "Artifacts"),
     ("/sweeps", sweeps.router, "Sweeps"),

@@ -83,6 +83,7 @@ class Chrome:
         slug = self.project.slug
         return [
             self._item("Runs", "runs", slug, count=queries.run_count(self.project.pk), key="g r"),
+            self._item("Compare", "compare", key="g c"),
             self._item("Sweeps", "sweeps", slug, count=live_count(self.project.pk), key="g s"),
             *self._mounted("Schedules", "schedules", slug),
             *self._mounted("Protocols", "protocols", slug),

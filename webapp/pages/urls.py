@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from webapp.pages.views import account, home, members, methods, projects, queue, sign_in, styleguide, tokens, workers
+from webapp.pages.views import (
+    account,
+    compare,
+    home,
+    members,
+    methods,
+    projects,
+    queue,
+    sign_in,
+    styleguide,
+    tokens,
+    workers,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -26,6 +38,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/sweeps/", include("webapp.pages.sweeps.urls")),
     path("p/<slug:slug>/protocols/", include("webapp.pages.protocols.urls")),
     path("p/<slug:slug>/schedules/", include("webapp.pages.schedules.urls")),
+    path("compare/", compare.compare, name="compare"),
+    path("compare/figures/<str:name>/", compare.figure, name="compare-figure"),
+    path("compare/csv/", compare.csv, name="compare-csv"),
     path("queue/", queue.queue, name="queue"),
     path("queue/runs/<int:run_id>/move/", queue.queue_move, name="queue-move"),
     path("queue/<str:name>/pause/", queue.queue_pause, name="queue-pause"),

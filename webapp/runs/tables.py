@@ -17,8 +17,9 @@ from webapp.runs.models import Run
 from webapp.runs.states import ACTIVE, FINAL, Status
 
 SORTS = ("id", "name", "kind", "status", "priority", "step", "created_at", "queued_at", "started_at", "ended_at")
-GROUPS = {"active": ACTIVE, "final": FINAL, "waiting": frozenset({Status.QUEUED, Status.PAUSED})}
+GROUPS = {"active": ACTIVE, "final": FINAL, "ended": FINAL, "waiting": frozenset({Status.QUEUED, Status.PAUSED})}
 MOST = 500
+WORDS = "Each word must be in the name, the tags or the method, or be the kind or the id."
 SALT = "webapp.runs.tables"
 
 
@@ -42,8 +43,9 @@ def table(
 ) -> QuerySet[Run]:
     """The runs that match, unsorted. Raises Invalid for an unknown status.
 
-    `q`: every word must be in the name, the tags or the kind, or be the id (`#12` or `12`). `status`: statuses
-    and the groups active, waiting, final, separated by commas. `tag`: tags that it must all have, separated by commas.
+    `q`: every word must be in the name, the tags or the method, or be the kind or the id (`#12` or `12`). `status`:
+    statuses and the groups active, waiting, final (also called ended), separated by commas. `tag`: tags that it must
+    all have, separated by commas.
     `runs`: a narrower or annotated query to start from (the metric layers above bring one to sort by a metric).
     """
     found = queries.visible(user) if runs is None else runs
@@ -109,6 +111,7 @@ def _words(text: str) -> list[str]:
 
 def _matches(word: str) -> Q:
     matches = Q(name__icontains=word) | Q(kind__iexact=word) | Q(tags_text__icontains=word)
+    matches |= Q(spec__method__name__icontains=word)
     number = word.removeprefix("#")
     if number.isascii() and number.isdigit() and len(number) < 19:
         matches |= Q(id=int(number))

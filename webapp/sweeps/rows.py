@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 from webapp.metrics.queries import summaries
 from webapp.metrics.summary import Summary
+from webapp.runs.actions.submission import EXTERNAL
+from webapp.runs.models import Run
 from webapp.sweeps.models import Replicate, Sweep
+from webapp.sweeps.states import Role
 
 
 class Row(NamedTuple):
@@ -44,6 +47,25 @@ def rows(sweep: Sweep, metrics: Iterable[str] | None = None) -> list[Row]:
     )
     told = summaries([item.run_id for item in found], None if metrics is None else list(metrics))
     return [_row(item, told.get(item.run_id, {})) for item in found]
+
+
+def row_of(run: Run, metrics: dict[str, Summary]) -> Row:
+    """A run as a row of its own, whatever sweep it is of: its metrics are meant as they are named.
+
+    A run from outside tells no configuration, so its name is one. Nothing is asked of the database.
+    """
+    named = {"name": run.name} if run.kind == EXTERNAL else {}
+    return Row(
+        sweep=0, trial=run.pk, params=named, trial_status=run.status, role=Role.TUNE, seed=_seed(run), run=run.pk,
+        status=run.status, values=None, metrics=metrics, spec=run.spec, facts=run.facts, result=run.result,
+        step=run.step, created_at=run.created_at, started_at=run.started_at, ended_at=run.ended_at, worker="",
+    )  # fmt: skip
+
+
+def _seed(run: Run) -> int:
+    """Runs that name no seed are samples all the same: each is told apart by its own number."""
+    seed = run.spec.get("seed")
+    return seed if isinstance(seed, int) else run.pk
 
 
 def _row(item: Replicate, metrics: dict[str, Summary]) -> Row:

@@ -59,6 +59,11 @@ class Query:
         query = urlencode({name: value for name, value in fields.items() if value})
         return f"?{query}" if query else "?"
 
+    def chosen(self, project: Project) -> str:
+        """Which runs these are, as the query of an address that holds runs of many projects."""
+        fields = {"project": project.slug, **{name: getattr(self, name) for name in TEXTS if name != "sort"}}
+        return urlencode({name: value for name, value in fields.items() if value})
+
     @property
     def is_filtered(self) -> bool:
         return bool(self.q or self.status or self.kind or self.tag)
@@ -145,9 +150,10 @@ def kinds_of(project: Project) -> list[str]:
 
 
 def filtered(runs: QuerySet[Run], query: Query) -> QuerySet[Run]:
-    """The runs whose name, number, method or tag has every word, in the given state and of the given kind and tag."""
+    """The runs whose name, number, method, kind or tag has every word, in this state, of this kind and tag."""
     for word in query.q.split():
         has = Q(name__icontains=word) | Q(tags__icontains=word) | Q(spec__method__name__icontains=word)
+        has |= Q(kind__iexact=word)
         runs = runs.filter(has | Q(pk=int(word)) if word.isdecimal() and len(word) < 18 else has)
     if query.status:
         runs = runs.filter(status__in=GROUPS.get(query.status, [query.status]))

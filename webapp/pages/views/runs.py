@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from webapp.accounts.models import Project, Role
@@ -28,6 +29,7 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
         "table": tables.table(project, query),
         "query": query,
         "may_edit": allows(request.user, project, Role.EDITOR),
+        "compare_url": f"{reverse('compare')}?{query.chosen(project)}",
         "crumbs": [{"label": "Runs"}],
     }
     if not is_fragment(request):

@@ -35,6 +35,8 @@ def runs_bulk(request: PageRequest, slug: str) -> HttpResponse:
         return HttpResponseRedirect(back)
     if what == "delete" and "sure" not in request.POST:
         return render(request, "pages/runs_delete.html", {"project": project, "runs": runs, "back": back})
+    if what == "compare":
+        return HttpResponseRedirect(f"{reverse('compare')}?runs={','.join(str(run.pk) for run in runs)}")
     act = _action(request, what)
     if act is None:
         return HttpResponseBadRequest("This is nothing that can be done to runs.")

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Goal = Literal["minimize", "maximize"]
 Test = Literal["auto", "paired", "welch"]
+PREFERRED = ("eval/loss", "eval/accuracy", "eval/perplexity")  # of those that as many runs have, the first
 MAXIMIZED = ("accuracy", "f1", "exact_match", "reward", "bleu", "rouge", "recall", "precision")
 
 

@@ -1,0 +1,35 @@
+"""Runs side by side, as on the compare page."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from ninja import Query, Router
+
+from webapp.api.access import project_or_404, sweep_or_404
+from webapp.api.auth import user_of
+from webapp.api.schemas.comparison import ComparisonOutput
+from webapp.sweeps.comparison.address import Address
+from webapp.sweeps.comparison.answering import answer
+
+router = Router()
+
+
+@router.get("", response=ComparisonOutput)
+def compare_runs(request: HttpRequest, address: Query[Address]) -> ComparisonOutput:
+    """Groups of runs that differ in their seed alone, each held against a baseline, with intervals over the seeds.
+
+    The runs are those of `runs`, of a query, or of a sweep; all that is given must hold, and without any of them there
+    is nothing to compare. The baseline is the group of the run that `baseline` names, else full fine-tuning, else
+    what the runs name as theirs, else the best. Null is what could not be measured or estimated.
+    """
+    user = user_of(request)
+    project = project_or_404(user, address.project) if address.project else None
+    sweep = sweep_or_404(user, address.sweep) if address.sweep is not None else None
+    chosen, comparison = answer(user, address, project, sweep)
+    return ComparisonOutput(
+        found=chosen.found,
+        compared=len(chosen.runs),
+        missing=chosen.missing,
+        metrics=chosen.metrics,
+        comparison=comparison,
+    )
