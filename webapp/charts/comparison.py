@@ -106,7 +106,7 @@ def figure(data: Pareto, *, is_small: bool = False) -> Json:
             xaxis={**look.log_axis(min(xs), max(xs), few=is_small), "range": _across(xs)},
             yaxis={"range": [bottom, top]},
             shapes=[_level(level) for level in inside],
-            annotations=[*(_named(level) for level in inside), *_labels(data.dots, (bottom, top), is_small=is_small)],
+            annotations=_labels(data.dots, inside, (bottom, top), is_small=is_small),
             margin={"l": 54, "r": 16, "t": 12, "b": 40},
             meta=look.caption(*_caption(data, front, (bottom, top))),
         ),
@@ -156,8 +156,10 @@ def _across(xs: Sequence[float]) -> list[float]:
     return [low - room, high + 2 * room]
 
 
-def _labels(dots: Sequence[Dot], ends: tuple[float, float], *, is_small: bool) -> list[Json]:
-    """All of a few; of many only the front and the baseline."""
+def _labels(
+    dots: Sequence[Dot], levels: Sequence[Horizontal], ends: tuple[float, float], *, is_small: bool
+) -> list[Json]:
+    """All of a few; of many only the front and the baseline. The names of horizontals keep their place."""
     shown = dots if len(dots) <= (MOST_LABELS // 3 if is_small else MOST_LABELS) else None
     shown = shown or [dot for dot in dots if dot.is_on_front or dot.is_baseline][:MOST_LABELS]
     across = _across([dot.x for dot in dots])
@@ -175,16 +177,14 @@ def _part(value: float, low: float, high: float) -> float:
 
 
 def _level(level: Horizontal) -> Json:
+    """With its name as the line's own label: the annotations are the points' alone (static/css/compare.css)."""
     dash = "dash" if level.label == FULL_LABEL else "dot"
-    style = {"color": "--ink-3/0.7", "width": 1, "dash": dash}
-    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level.value, "y1": level.value, "line": style,
-            "layer": "below"}  # fmt: skip
-
-
-def _named(level: Horizontal) -> Json:
-    return theme.label(
-        level.label, 0, level.value, xref="paper", yanchor="bottom", xshift=4, font={"size": 10, "color": "--ink-3"}
-    )
+    return {
+        "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": level.value, "y1": level.value, "layer": "below",
+        "line": {"color": "--ink-3/0.7", "width": 1, "dash": dash},
+        "label": {"text": level.label, "textposition": "start", "yanchor": "bottom", "padding": 2,
+                  "font": {"size": 10, "color": "--ink-3"}},
+    }  # fmt: skip
 
 
 def _caption(data: Pareto, front: Sequence[Dot], ends: tuple[float, float]) -> list[str]:

@@ -14,10 +14,12 @@ SIDES: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 
 
-def sides(places: Sequence[tuple[float, float]], labels: Sequence[str], *, is_small: bool = False) -> list[Json]:
+def sides(
+    places: Sequence[tuple[float, float]], labels: Sequence[str], busy: Sequence[Box] = (), *, is_small: bool = False
+) -> list[Json]:
     """The anchors and shifts of each label: the first side, from the left on, that covers the least."""
     scale = SMALL if is_small else 1.0
-    taken: list[Box] = [(x - GAP / 2, y - GAP, x + GAP / 2, y + GAP) for x, y in places]
+    taken: list[Box] = [*busy, *((x - GAP / 2, y - GAP, x + GAP / 2, y + GAP) for x, y in places)]
     chosen: dict[int, Json] = {}
     for at in sorted(range(len(places)), key=lambda place: places[place]):
         boxes = [_box(places[at], len(labels[at]) * CHARACTER * scale, HEIGHT, side) for side in SIDES]
@@ -26,6 +28,11 @@ def sides(places: Sequence[tuple[float, float]], labels: Sequence[str], *, is_sm
         taken.append(boxes[best])
         chosen[at] = _anchored(*SIDES[best])
     return [chosen[at] for at in range(len(places))]
+
+
+def written(x: float, y: float, text: str, *, is_small: bool = False) -> Box:
+    """Where text stands that begins at a place."""
+    return x, y, x + len(text) * CHARACTER * (SMALL if is_small else 1.0), y + HEIGHT
 
 
 def _box(place: tuple[float, float], width: float, height: float, side: tuple[str, str]) -> Box:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -40,15 +41,13 @@ class Sizes(NamedTuple):
 
 def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """Student's t interval of the mean: mean -+ t_(n-1) s / sqrt(n). Raises ValueError for no values."""
-    from scipy import stats
-
     n = len(values)
     if not n:
         raise ValueError("an interval needs at least one value")
     mean = _mean(values)
     if n == 1 or not _finite(values):
         return Interval(mean, None, None, n)
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1) * math.sqrt(_variance(values) / n))
+    half = t_quantile(confidence, n - 1) * math.sqrt(_variance(values) / n)
     return Interval(mean, mean - half, mean + half, n)
 
 
@@ -57,16 +56,29 @@ def difference(a: Sequence[float], b: Sequence[float], confidence: float = 0.95)
 
     Seeds that all give the same value on both sides leave no doubt: p is 0 for different means, 1 for equal ones.
     """
-    from scipy import stats
-
     gap = _mean(a) - _mean(b)
     if min(len(a), len(b)) < 2 or not (_finite(a) and _finite(b)):
         return Difference(gap, None, None, None)
     error, freedom = welch(_variance(a), _variance(b), len(a), len(b))
     if not error:
         return Difference(gap, gap, gap, float(gap == 0))
-    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
-    return Difference(gap, gap - half, gap + half, float(2 * stats.t.sf(abs(gap) / error, freedom)))
+    half = t_quantile(confidence, freedom) * error
+    return Difference(gap, gap - half, gap + half, t_doubt(gap / error, freedom))
+
+
+@functools.lru_cache(4096)
+def t_quantile(confidence: float, freedom: float) -> float:
+    """Of Student's t, two-sided. (scipy.stats gives the same in a hundred times the time.)"""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + confidence) / 2))
+
+
+def t_doubt(t: float, freedom: float) -> float:
+    """The two-sided p of a value of Student's t."""
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(freedom, -abs(t)))
 
 
 def seeds_needed(a: Sequence[float], b: Sequence[float], *, confidence: float = 0.95, power: float = 0.8) -> int | None:

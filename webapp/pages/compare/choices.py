@@ -12,8 +12,8 @@ from webapp.sweeps.comparison.answering import Answer
 from webapp.sweeps.comparison.measured import BUDGETS, Measure
 
 MOST_BASELINES = 500
-GOALS = {"": "as it is meant", "minimize": "less", "maximize": "more"}
-TESTS = {"auto": "paired where seeds match", "paired": "paired over common seeds", "welch": "Welch"}
+GOALS = {"": "by its name", "minimize": "less", "maximize": "more"}
+TESTS = {"auto": "by the seeds", "paired": "paired", "welch": "Welch"}
 
 
 class Option(NamedTuple):
@@ -65,7 +65,7 @@ def _statuses() -> list[tuple[str, str]]:
 def _metrics(asked: Asked, found: Answer) -> list[tuple[str, str]]:
     known = {name: f"{name} ({count:,})" for name, count in found.chosen.metrics.items()}
     mine = {asked.metric: asked.metric} if asked.metric and asked.metric not in known else {}
-    usual = found.comparison.question.metric if found.chosen.runs and not asked.metric else "what most runs have"
+    usual = found.comparison.question.metric if found.chosen.runs and not asked.metric else "what most have"
     return [("", usual), *mine.items(), *known.items()]
 
 
@@ -74,4 +74,4 @@ def _baselines(asked: Asked, found: Answer) -> list[tuple[Any, str]]:
     lines = found.comparison.lines
     chosen = next((line.key for line in lines if asked.baseline in line.runs), None)
     named = [(asked.baseline if line.key == chosen else line.key, line.label) for line in lines[:MOST_BASELINES]]
-    return [("", "full fine-tuning, else the runs' own, else the best"), *named]
+    return [("", "automatic"), *named]

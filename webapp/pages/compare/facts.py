@@ -36,7 +36,7 @@ def _gap(line: Line) -> str:
         return "the baseline" if line.verdict == "baseline" else ""
     if line.verdict == "below noise":
         return "difference below noise"
-    told = written.signed(line.against.difference)
+    told = written.signed(line.against.difference, line.against.low, line.against.high)[0]
     return f"{told}, no interval" if line.verdict == "no interval" else told
 
 

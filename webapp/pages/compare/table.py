@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from webapp.pages.compare.asked import Asked
 from webapp.pages.runs.facts import NOTHING
 from webapp.runs.models import Run
 from webapp.sweeps.comparison import Comparison, Line
+from webapp.sweeps.comparison.grouping import short, shown
 from webapp.sweeps.comparison.measured import BUDGETS, MEASURES, Measure
 
 PAGE_ROWS = 100
@@ -38,12 +38,13 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """`runs` are the first of the group; `more` says how many are left out of them."""
+    """`beside` tells settings that the label leaves out. `runs` are the first of the group; `more` are left out."""
 
     line: Line
     is_baseline: bool
     verdict: str
     settings: str
+    beside: str
     runs: list[Run]
     more: int
     lost: str
@@ -98,6 +99,7 @@ def _keys(comparison: Comparison, measures: Sequence[Measure]) -> dict[str, Key]
         "seeds": lambda line: len(line.seeds),
         "quality": lambda line: line.quality and line.quality.mean,
         "difference": lambda line: _difference(line, comparison),
+        "relative": lambda line: _difference(line, comparison),
         "verdict": lambda line: VERDICTS[line.verdict],
         "budget": lambda line: line.budget,
         **{one.name: _of_measure(one.name) for one in measures},
@@ -133,6 +135,7 @@ def _heads(comparison: Comparison, asked: Asked, sort: str, measures: Sequence[M
         ("seeds", "Runs", False, "One dot a run, by how it ended; only those that succeeded count."),
         ("quality", comparison.question.metric, True, f"Mean, and half of its {confidence}."),
         ("difference", "Difference", True, f"To the baseline, and its {confidence}."),
+        ("relative", "Relative", True, f"The difference over the baseline, and its {confidence} (Fieller)."),
         ("verdict", "Against the baseline", False, "Better and worse only where the interval does not hold 0."),
         *((one.name, one.label, True, one.help) for one in measures),
         ("budget", f"Budget: {held.label.lower()}", True, "Over the baseline's."),
@@ -154,37 +157,36 @@ def _row(line: Line, comparison: Comparison, measures: Sequence[Measure], runs: 
         line=line,
         is_baseline=is_baseline,
         verdict=VERDICTS[line.verdict],
-        settings=", ".join(f"{path} {_plain(value)}" for path, value in line.settings.items()),
+        settings=", ".join(f"{path} {shown(value)}" for path, value in line.settings.items()),
+        beside=", ".join(f"{short(path, line.settings)} {shown(value)}" for path, value in _beside(line)),
         runs=found,
         more=len(line.runs) - len(found),
         lost=", ".join(f"{count} {status.replace('_', ' ')}" for status, count in lost.items()),
         cells=[
             Cell(*written.quality(line.quality)),
-            _against(line, is_baseline=is_baseline),
+            *_differences(line, is_baseline=is_baseline),
             *(_measure(line, one, is_baseline=is_baseline) for one in measures),
             Cell(written.times(line.budget) or NOTHING, is_marked=line.is_within is False),
         ],
     )
 
 
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) and math.isfinite(value) else str(value)
+def _beside(line: Line) -> list[tuple[str, object]]:
+    """Settings that differ between groups, but for the method's own and what the label says already."""
+    told = ((path, value) for path, value in line.settings.items() if not path.startswith("method."))
+    return [(path, value) for path, value in told if f"{short(path, line.settings)} {shown(value)}" not in line.label]
 
 
-def _against(line: Line, *, is_baseline: bool) -> Cell:
-    """The difference, its share of the baseline, and the interval of both."""
+def _differences(line: Line, *, is_baseline: bool) -> tuple[Cell, Cell]:
+    """To the baseline, and as a share of it, each with its interval."""
     against = line.against
     if against is None:
-        return Cell("" if is_baseline else NOTHING)
-    share = f" · {written.signed_percent(against.relative)}" if against.relative is not None else ""
-    told = f"{written.signed(against.difference)}{share}"
-    if against.low is None or against.high is None:
-        return Cell(told, "no interval")
-    bounds = f"{written.signed(against.low)} to {written.signed(against.high)}"
-    if against.relative_low is None or against.relative_high is None:
-        return Cell(told, bounds)
-    relative = f"{written.signed_percent(against.relative_low)} to {written.signed_percent(against.relative_high)}"
-    return Cell(told, f"{bounds} · {relative}")
+        return (Cell(""), Cell("")) if is_baseline else (Cell(NOTHING), Cell(NOTHING))
+    absolute = Cell(*written.signed(against.difference, against.low, against.high))
+    if against.relative is None:
+        return absolute, Cell(NOTHING, "the baseline is 0")
+    low, high = (None if share is None else share * 100 for share in (against.relative_low, against.relative_high))
+    return absolute, Cell(*written.signed(against.relative * 100, low, high, unit=" %"))
 
 
 def _measure(line: Line, measure: Measure, *, is_baseline: bool) -> Cell:

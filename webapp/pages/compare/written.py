@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from webapp.pages.runs.facts import NOTHING
@@ -28,13 +29,18 @@ def amount(value: Amount | None, unit: Unit) -> str:
     return NOTHING if value is None else UNITS[unit](value.mean)
 
 
-def signed(value: float) -> str:
-    return f"{value:+.3g}" if value else "0"
+def signed(value: float, low: float | None = None, high: float | None = None, unit: str = "") -> tuple[str, str]:
+    """A difference and its interval, with as many decimals as the interval's width gives a meaning to."""
+    if low is None or high is None:
+        return f"{value:+.3g}{unit}" if value else f"0{unit}", "no interval"
+    places = _places(high - low, value)
+    return f"{value:+.{places}f}{unit}", f"{low:+.{places}f} to {high:+.{places}f}{unit}"
 
 
-def signed_percent(share: float) -> str:
-    """+3.1 %; what is 0 has no sign."""
-    return f"{'-' if share < 0 else '+'}{text.percent(abs(share))}" if share else "0 %"
+def _places(width: float, value: float) -> int:
+    """Two digits of the width; of an interval without any, three of the value."""
+    size, digits = (width, 2) if width > abs(value) * 1e-6 else (abs(value), 3)
+    return min(12, max(0, digits - 1 - math.floor(math.log10(size)))) if size else 0
 
 
 def times(ratio: float | None) -> str:

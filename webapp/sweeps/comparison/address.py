@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from webapp.runs.tables import WORDS
 from webapp.sweeps.comparison.choosing import LARGEST_ID, Choice
-from webapp.sweeps.comparison.question import Goal, Question, Test, goal_of
+from webapp.sweeps.comparison.question import Question, Test, goal_of
 
 BudgetName = Literal["steps", "tokens", "flops", "wall_time_s", "energy_kwh", "memory_bytes", "trainable"]
 MOST_PATHS = 10
@@ -25,7 +25,7 @@ class Address(BaseModel):
     tag: str = Field("", max_length=400, description="Tags that each must all have, separated by commas.")
     sweep: int | None = Field(None, ge=1, le=LARGEST_ID, description="All runs of this sweep.")
     metric: str = Field("", max_length=250, description="Quality: its last value. Empty: what most of them have.")
-    goal: Goal | Literal[""] = Field("", description="Empty: by the metric's name.")
+    goal: Literal["", "minimize", "maximize"] = Field("", description="Empty: by the metric's name.")
     baseline: int | None = Field(None, ge=1, le=LARGEST_ID, description="A run; its group is the baseline.")
     group: str = Field(
         "", max_length=400, description="Paths of the spec, separated by commas; empty: everything but the seed."

@@ -14,14 +14,16 @@ from webapp.sweeps.measures import reading
 from webapp.sweeps.rows import Row
 
 FEW = 4  # names of groups in a sentence
+PLAIN = ("name", "source", "path", "id", "architecture")  # what these say needs no word before it
 
 
 def cautions(asked: Question, groups: Sequence[Group], lines: Sequence[Line]) -> list[str]:
     found = [
         *_mixed(groups, "data", _data),
-        *_mixed(groups, "tasks", lambda row: str(row.facts.get("task") or row.spec.get("task") or "")),
-        *_mixed(groups, "tokenizers", _tokenizer),
-        *_mixed(groups, "models to start from", lambda row: _source(row.spec.get("model"))),
+        *_mixed(groups, "tasks", lambda row: {"name": row.facts.get("task") or row.spec.get("task")}),
+        *_mixed(groups, "tokenizers", lambda row: _block(row, "tokenizer")),
+        *_mixed(groups, "objectives", lambda row: _block(row, "objective")),
+        *_mixed(groups, "models to start from", lambda row: _block(row, "model")),
     ]
     if asked.group:
         found.append(
@@ -46,35 +48,37 @@ def notes(asked: Question, lines: Sequence[Line]) -> list[str]:
     return told
 
 
-def _mixed(groups: Sequence[Group], noun: str, read: Callable[[Row], str]) -> list[str]:
-    """A sentence where not all groups share a value."""
-    found: dict[str, list[str]] = defaultdict(list)
+def _mixed(groups: Sequence[Group], noun: str, read: Callable[[Row], dict[str, Any]]) -> list[str]:
+    """A sentence where not all groups share a block: each kind of it by that in which they differ."""
+    blocks: dict[str, dict[str, Any]] = {}
+    labels: dict[str, list[str]] = defaultdict(list)
     for group in groups:
-        for value in dict.fromkeys(read(row) for row in group.rows):
-            found[value].append(group.label)
-    if len(found) < 2:
+        for key, block in {repr(sorted(found.items())): found for found in map(read, group.rows)}.items():
+            blocks[key] = block
+            labels[key].append(group.label)
+    if len(blocks) < 2:
         return []
-    parts = [f"{value or 'unknown'} ({_few(labels)})" for value, labels in sorted(found.items())]
+    names = [name for name in dict.fromkeys(name for block in blocks.values() for name in block)
+             if len({repr(block.get(name)) for block in blocks.values()}) > 1]  # fmt: skip
+    parts = [f"{_words(block, names)} ({_few(labels[key])})" for key, block in blocks.items()]
     return [f"Different {noun}: {'; '.join(parts[:FEW])}{' and more' if len(parts) > FEW else ''}."]
 
 
-def _data(row: Row) -> str:
-    """By its source; of what is not in the spec, by what the run read."""
-    data = row.spec.get("data")
-    return _source(data) if data else str(reading.at(row.facts, "data.name") or "")
+def _words(block: dict[str, Any], names: Sequence[str]) -> str:
+    told = [
+        shown(block[name]) if name in PLAIN else f"{name} {shown(block[name])}" for name in names if block.get(name)
+    ]
+    return " ".join(told) or "none"
 
 
-def _tokenizer(row: Row) -> str:
-    found = row.spec.get("tokenizer")
-    return " ".join(shown(value) for value in found.values()) if isinstance(found, dict) else "the model's own or bytes"
+def _data(row: Row) -> dict[str, Any]:
+    """As the spec says; of a run from outside, as it says itself."""
+    return _block(row, "data") or {"name": reading.at(row.facts, "data.name")}
 
 
-def _source(block: Any) -> str:
-    """All that is said of it, shortly."""
-    if not isinstance(block, dict):
-        return ""
-    words = [f"{name} {shown(value)}" for name, value in block.items() if value not in (None, "", [], {}, False)]
-    return ", ".join(word.removeprefix("source ").removeprefix("name ") for word in words[:FEW])
+def _block(row: Row, name: str) -> dict[str, Any]:
+    found = row.spec.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _valueless(metric: str, lines: Sequence[Line]) -> list[str]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from webapp.metrics.points import Float64
 from webapp.sweeps.comparison.question import Test
-from webapp.sweeps.statistics import Difference, difference, interval, welch
+from webapp.sweeps.statistics import Difference, difference, interval, t_doubt, t_quantile, welch
 
 Sample = Mapping[int, float]  # of a group: by seed, or by run where seeds say nothing
 
@@ -72,20 +72,16 @@ def _bare(a: float, b: float) -> tuple[Difference, Difference | None]:
 
 
 def _paired(a: Float64, b: Float64, confidence: float) -> Difference:
-    from scipy import stats
-
     gaps = a - b
     found = interval(gaps.tolist(), confidence)
     error = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
-    p = 2 * float(stats.t.sf(abs(found.mean) / error, len(gaps) - 1)) if error else float(found.mean == 0)
+    p = t_doubt(found.mean / error, len(gaps) - 1) if error else float(found.mean == 0)
     return Difference(found.mean, found.low, found.high, p)
 
 
 def _of_pairs(a: Float64, b: Float64) -> _Moments:
-    n, spread = len(a), np.cov(a, b, ddof=1)
-    return _Moments(
-        float(a.mean()), float(b.mean()), *(float(spread[at]) / n for at in ((0, 0), (1, 1), (0, 1))), n - 1
-    )
+    (var_a, covariance), (_, var_b) = (np.cov(a, b, ddof=1) / len(a)).tolist()
+    return _Moments(float(a.mean()), float(b.mean()), var_a, var_b, covariance, len(a) - 1)
 
 
 def _of_samples(a: Float64, b: Float64) -> _Moments:
@@ -108,10 +104,8 @@ def _relative(of: _Moments, absolute: Difference, confidence: float) -> Differen
 
 def _ratio(of: _Moments, confidence: float) -> tuple[float, float] | None:
     """Fieller's bounds of mean(a) / mean(b); the discriminant is expanded, so that nothing cancels."""
-    from scipy import stats
-
     a, b, var_a, var_b, covariance, freedom = of
-    t = float(stats.t.ppf((1 + confidence) / 2, freedom))
+    t = t_quantile(confidence, freedom)
     scale = b * b - t * t * var_b
     if scale <= 0:
         return None

@@ -13,7 +13,8 @@ from webapp.sweeps.rows import Row
 
 FULL = "full"
 FULL_LABEL, BASE_LABEL = "full fine-tuning", "base"
-JUDGED_BY = ("data", "task", "eval_batches", "sequence_length", "batch_size")  # the same: the same evaluated samples
+# What decides the evaluated samples, and what is measured on them.
+JUDGED_BY = ("data", "task", "eval_batches", "sequence_length", "batch_size", "packing", "objective")
 
 
 def full(lines: Sequence[Line], sign: float) -> Level:

@@ -1,7 +1,8 @@
-"""Fronts of several objectives, through Optuna's own algorithms."""
+"""Fronts of two objectives, and of more through Optuna's own algorithms."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,12 +13,25 @@ def front(losses: Sequence[Sequence[float]]) -> list[bool]:
     """Which of these points (n, objectives; less is better) no other one dominates. Equal points are all in it."""
     if not len(losses):
         return []
+    if len(losses[0]) == 2:
+        return _plane([(one, other) for one, other in losses])
     from optuna.study._multi_objective import _is_pareto_front
 
     points = np.asarray(losses, float)
     unique, inverse = np.unique(points, axis=0, return_inverse=True)
     mask: NDArray[np.bool_] = _is_pareto_front(unique, assume_unique_lexsorted=True)
     return [bool(found) for found in mask[inverse.reshape(-1)]]
+
+
+def _plane(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """Of two objectives: from the left, each point that lies lower than all before it. Loads no Optuna."""
+    last, best = None, math.inf
+    found = [False] * len(points)
+    for place in sorted(range(len(points)), key=lambda place: points[place]):
+        if points[place][1] < best:
+            last, best = points[place], points[place][1]
+        found[place] = points[place] == last
+    return found
 
 
 def hypervolume(losses: Sequence[Sequence[float]], reference: Sequence[float]) -> float:
