@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from gpu_jobs import contracts
+from gpu_jobs import contracts, registry
 from gpu_jobs.adaptable import AdaptableKnobs
 from gpu_jobs.anatomy import Anatomy
 from gpu_jobs.errors import MethodError
@@ -31,14 +31,18 @@ if TYPE_CHECKING:
 Change = Callable[[int, "Tensor"], "Tensor"]  # of a trained tensor, by its place
 
 
-class ProbeKnobs(AdaptableKnobs):
+class Probes(registry.Knobs):
     """How directions are tried."""
 
     eps: float = Field(1e-3, ge=1e-6, le=1, description="Length of the probe.", json_schema_extra={"log": True})
     probes: int = Field(1, ge=1, le=64, description="Directions that are tried in a step; each costs two forwards.")
 
 
-def flops(knobs: ProbeKnobs, forward: int, backward: int) -> int:
+class ProbeKnobs(AdaptableKnobs, Probes):
+    """The same of a method that can train an adapter."""
+
+
+def flops(knobs: Any, forward: int, backward: int) -> int:
     """Two forwards for each probe."""
     return 2 * knobs.probes * forward
 
@@ -49,7 +53,7 @@ def memory(knobs: Any, parts: dict[str, int], anatomy: Anatomy, trained: Shapes)
 
 
 def seed_of(*numbers: int) -> int:
-    """One seed of several numbers; neighbours have nothing in common, even in the 32 bits that a CPU's generator uses."""
+    """One seed of several numbers; neighbours differ even in the 32 bits of it that a CPU's generator uses."""
     return int.from_bytes(hashlib.blake2b(repr(numbers).encode(), digest_size=8).digest(), "big") >> 1
 
 
