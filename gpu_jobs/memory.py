@@ -70,7 +70,8 @@ def estimate(
         "activations": kept or 0,
     }
     if getattr(method, "IS_FORWARD_ONLY", False):
-        parts |= {"gradients": 0, "optimizer": 0, "activations": passing(spec, config, length, bf16=bf16)}
+        passing = forward(spec, config, length, samples=spec.micro_batch)
+        parts |= {"gradients": 0, "optimizer": 0, "activations": passing or 0}
     if hasattr(method, "memory"):
         parts |= method.memory(spec.method, parts, seen, trained)
     if kept is None:
@@ -104,17 +105,15 @@ def activations(spec: Training, config: Config, length: int, *, bf16: bool) -> i
     return spec.micro_batch * length * (kept + 12 * width(config) + 16 * outputs)
 
 
-def forward(spec: Any, config: Config, length: int) -> int:
-    """Bytes of a forward that keeps nothing: one layer's activations in float32, and the scores with their softmax."""
-    outputs = config["vocab_size"] if spec.resolved_task in ("causal_lm", "masked_lm") else 0
-    return int(spec.batch_size * length * (layer_bytes(config, length, bf16=False) + 8 * outputs))
+def forward(spec: Any, config: Config, length: int, *, samples: int) -> int | None:
+    """Bytes of a forward that keeps nothing: one layer's activations in float32, scores, their copy and log-softmax.
 
-
-def passing(spec: Training, config: Config, length: int, *, bf16: bool) -> int:
-    """Bytes of a forward whose layers keep nothing: those of one of them, and scores, their copy and log-softmax."""
+    None for an architecture whose layers nobody has measured.
+    """
+    if (config["model_type"], False) not in _KEPT:
+        return None
     outputs = config["vocab_size"] if spec.resolved_task in ("causal_lm", "masked_lm") else 0
-    layer = layer_bytes(config, length, bf16=bf16)
-    return spec.micro_batch * length * (layer + 12 * width(config) + 12 * outputs)
+    return samples * length * (layer_bytes(config, length, bf16=False) + 12 * outputs)
 
 
 def layer_bytes(config: Config, length: int, *, bf16: bool) -> int:
