@@ -64,11 +64,11 @@ def plan_evaluation(spec: Any, config: Config | None, *, samples: int | None = N
         return _unknown(spec, samples)
     length = tokens_per_sample(spec, config)
     per_batch = spec.batch_size * forward_flops(shapes, config, length)
-    held = {"weights": 4 * count(shapes), "gradients": 0, "optimizer": 0,
-            "activations": memory.forward(spec, config, length)}  # fmt: skip
+    passing = memory.forward(spec, config, length, samples=spec.batch_size)
+    held = {"weights": 4 * count(shapes), "gradients": 0, "optimizer": 0, "activations": passing}
     return Plan(
         parameters={"total": count(shapes), "trainable": 0},
-        memory={**held, "total": sum(held.values())},
+        memory={**held, "total": None if passing is None else 4 * count(shapes) + passing},
         flops={"total": samples and per_batch * samples // spec.batch_size, "per_step": per_batch, "formula": FORWARD},
         tokens=(samples or 0) * length,
     )

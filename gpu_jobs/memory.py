@@ -15,7 +15,9 @@ attention kernels that do not store the scores (counted from the tensors that au
 
 Gradient checkpointing keeps 4 d for every layer, and all of it for one. The output layer keeps its scores, their
 log-softmax and the gradients of both: 16 bytes for each token and vocabulary entry. An adapter keeps a little less than
-this, because the inputs of frozen layers are not needed. FSDP divides weights, gradients and optimizer by the GPUs.
+this, because the inputs of frozen layers are not needed. A method that never goes backward (IS_FORWARD_ONLY) has
+neither gradients nor the optimizer's state, and the activations of one layer at a time. FSDP divides weights, gradients
+and optimizer by the GPUs.
 """
 
 from __future__ import annotations
@@ -67,6 +69,9 @@ def estimate(
         "optimizer": state // shards,
         "activations": kept or 0,
     }
+    if getattr(method, "IS_FORWARD_ONLY", False):
+        passing = forward(spec, config, length, samples=spec.micro_batch)
+        parts |= {"gradients": 0, "optimizer": 0, "activations": passing or 0}
     if hasattr(method, "memory"):
         parts |= method.memory(spec.method, parts, seen, trained)
     if kept is None:
@@ -100,10 +105,15 @@ def activations(spec: Training, config: Config, length: int, *, bf16: bool) -> i
     return spec.micro_batch * length * (kept + 12 * width(config) + 16 * outputs)
 
 
-def forward(spec: Any, config: Config, length: int) -> int:
-    """Bytes of a forward that keeps nothing: one layer's activations in float32, and the scores with their softmax."""
+def forward(spec: Any, config: Config, length: int, *, samples: int) -> int | None:
+    """Bytes of a forward that keeps nothing: one layer's activations in float32, scores, their copy and log-softmax.
+
+    None for an architecture whose layers nobody has measured.
+    """
+    if (config["model_type"], False) not in _KEPT:
+        return None
     outputs = config["vocab_size"] if spec.resolved_task in ("causal_lm", "masked_lm") else 0
-    return int(spec.batch_size * length * (layer_bytes(config, length, bf16=False) + 8 * outputs))
+    return samples * length * (layer_bytes(config, length, bf16=False) + 12 * outputs)
 
 
 def layer_bytes(config: Config, length: int, *, bf16: bool) -> int:

@@ -236,6 +236,11 @@ def _resume(job: Job, state: dict[str, Any]) -> None:
     job.before = state.get("before", {})
 
 
+def _coded(bare: nn.Module) -> int:
+    """Weights that are held as codes, in buffers."""
+    return sum(getattr(layer, "coded_values", 0) for layer in bare.modules())
+
+
 def _facts(spec: Training, bare: Any, hooks: Hooks, loaded: Data, *, bf16: bool) -> dict[str, Any]:
     """What Started says: counted on the model itself, and planned from its config."""
     config = json.loads(bare.config.to_json_string(use_diff=False)) | {"num_labels": bare.config.num_labels}
@@ -244,7 +249,7 @@ def _facts(spec: Training, bare: Any, hooks: Hooks, loaded: Data, *, bf16: bool)
     return {
         "task": spec.resolved_task,
         "parameters": {
-            "total": sum(value.numel() for value in own.values()),
+            "total": sum(value.numel() for value in own.values()) + _coded(bare),
             "trainable": hooks.trainable_values(),
         },
         "model": {"architecture": bare.config.model_type, "source": spec.model.source, "config": config},

@@ -19,5 +19,6 @@ Optional, for the plan:
     replaced(knobs, anatomy) -> names                 weights that the method takes out of the model
 
 Constants: LR, the learning rate it likes; IS_PARTIAL, a step doesn't train everything; IS_SIDE, the base stays as it is
-and only what was added is saved; PARALLEL, the values of spec.parallel that it can run with on several GPUs.
+and only what was added is saved; PARALLEL, the values of spec.parallel that it can run with on several GPUs;
+IS_FORWARD_ONLY, it never goes backward (`perturbation.ProbingHooks`): the plan has no gradients and no optimizer state.
 """

@@ -3,90 +3,70 @@
     z ~ N(0, I) from a seed;  g = (L(theta + eps z) - L(theta - eps z)) / (2 eps);  theta <- theta - lr (g z + wd theta)
 
 (Malladi et al. 2023, algorithm 1: SPSA whose z is drawn again from its seed instead of kept). No gradient is ever
-allocated, so that memory is that of inference. With n probes the updates are averaged. It brings its own update: of the
-optimizer only the rate and its weight decay are used. Rates are small: 1e-6 for all weights, 1e-4 for adapters.
+allocated, so that memory is that of inference. With n probes the updates are averaged. As in the authors' code, norms
+and biases do not decay. It brings its own update: of the optimizer only the rate and its weight decay are used, and
+clip_norm has nothing to clip. Rates are small: 1e-6 for all weights, 1e-4 for adapters.
+
+L may be any number, also one without a gradient: with `target` "error" it is the share of wrong targets (the paper
+does so with accuracy and F1). It moves in jumps, so that eps must be long enough to change some answers. The series
+train/loss is L.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from gpu_jobs import contracts
-from gpu_jobs.adaptable import AdaptableKnobs, setup, sizes
-from gpu_jobs.anatomy import Anatomy
-from gpu_jobs.shapes import Shapes
+from gpu_jobs import contracts, perturbation
+from gpu_jobs.adaptable import setup, sizes
+from gpu_jobs.errors import MethodError
+from gpu_jobs.perturbation import flops, memory
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-__all__ = ["setup", "sizes"]
+    from gpu_jobs.engine.job import Job
+
+__all__ = ["flops", "memory", "setup", "sizes"]
 PAPER = "https://arxiv.org/abs/2305.17333"
 LR = 1e-6
+IS_FORWARD_ONLY = True
 
 
-class Knobs(AdaptableKnobs):
+class Knobs(perturbation.ProbeKnobs):
     name: Literal["mezo"]
-    eps: float = Field(1e-3, ge=1e-6, le=1, description="Length of the probe.", json_schema_extra={"log": True})
-    probes: int = Field(1, ge=1, le=64, description="Directions that are tried in a step; each costs two forwards.")
+    target: Literal["loss", "error"] = Field(
+        "loss", description="What is minimised: the objective, or the share of wrong targets."
+    )
 
 
-def flops(knobs: Knobs, forward: int, backward: int) -> int:
-    """Two forwards for each probe."""
-    return 2 * knobs.probes * forward
-
-
-def memory(knobs: Knobs, parts: dict[str, int], anatomy: Anatomy, trained: Shapes) -> dict[str, int]:
-    """No gradients and no state; activations of one layer at a time."""
-    return {"gradients": 0, "optimizer": 0, "activations": parts["activations"] // max(1, anatomy.blocks)}
-
-
-class Hooks(contracts.Hooks):
+class Hooks(perturbation.ProbingHooks):
     """Two losses a probe, and an update that draws the direction again."""
 
-    def gradients(self, step: contracts.Step) -> Tensor:
-        """The mean of the probes' losses; `self.slopes` keeps (seed, g) of each."""
-        import torch
+    def begin(self, job: Job) -> None:
+        """Raises MethodError where targets are not what the objective counts."""
+        super().begin(job)
+        if self.knobs.target == "loss":
+            return
+        if self.spec.objective.name != "cross_entropy":
+            raise MethodError(
+                f"method.target must be 'loss' with objective {self.spec.objective.name!r}: only those of "
+                "'cross_entropy' are right or wrong."
+            )
+        job.loss_sum = self.errors
 
-        losses, self.slopes = [], []
-        for probe in range(self.knobs.probes):
-            seed = (self.spec.seed * 1_000_003 + step.number) * 64 + probe
-            with torch.no_grad():
-                self.move(seed, self.knobs.eps)
-                above = step.forward()
-                self.move(seed, -2 * self.knobs.eps)
-                below = step.forward()
-                self.move(seed, self.knobs.eps)
-            self.slopes.append((seed, (above - below) / (2 * self.knobs.eps)))
-            losses += [above, below]
-        return torch.stack(losses).mean()
+    def errors(self, model: nn.Module, batch: contracts.Batch) -> Tensor:
+        """Wrong targets of a batch."""
+        judged = self.job.objective.judge(model, batch)
+        return judged["count"] - judged["correct"]
 
     def update(self, step: contracts.Step) -> None:
+        """theta <- theta - lr (g z + wd theta)"""
         import torch
 
-        decay = getattr(self.spec.optimizer, "weight_decay", 0.0)
         with torch.no_grad():
-            if decay:
-                for value in self.trained().values():
-                    value.mul_(1 - step.rate * decay)
-            for seed, slope in self.slopes:
-                self.move(seed, -step.rate * slope / len(self.slopes))
-
-    def move(self, seed: int, length: float | Tensor) -> None:
-        """theta += length z, with z drawn from the seed tensor by tensor: one tensor of z is alive at a time."""
-        for value, z in self.directions(seed):
-            value.add_(z * length)
-
-    def directions(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each trained tensor with its part of z."""
-        import torch
-
-        device = self.job.device
-        generator = torch.Generator(device).manual_seed(seed)
-        for value in self.trained().values():
-            yield value, torch.randn(value.shape, generator=generator, device=device, dtype=value.dtype)
-
-    def readings(self) -> dict[str, float | Tensor]:
-        return {"zo/slope": self.slopes[-1][1]}
+            for place, value in enumerate(self.trained().values()):
+                change = self.estimate(place, value)
+                self.decay(value, step.rate)
+                value.sub_(change.mul_(step.rate))

@@ -89,8 +89,7 @@ def test_frozen_parameters_keep_every_bit_and_all_others_move(
     ready = job(bench, fit, {"method": {"name": name}})
     before = {key: value.detach().clone() for key, value in ready.bare.named_parameters()}
     for step in range(3):
-        optim.set_rate(ready.spec, ready.optimizer, step)
-        update(ready, step)
+        update(ready, step, optim.set_rate(ready.spec, ready.optimizer, step))
     trained = ready.hooks.trained()
     moved = {key for key, value in ready.bare.named_parameters() if key not in before or not value.equal(before[key])}
     assert moved <= trained.keys()
@@ -101,8 +100,7 @@ def test_frozen_parameters_keep_every_bit_and_all_others_move(
 def test_the_seed_decides_everything(bench: Bench, fit: Outcome, family: str, name: str) -> None:
     def trained(seed: int) -> dict[str, torch.Tensor]:
         ready = job(bench, fit, {"method": {"name": name}, "seed": seed})
-        optim.set_rate(ready.spec, ready.optimizer, 2)
-        update(ready, 0)
+        update(ready, 0, optim.set_rate(ready.spec, ready.optimizer, 2))
         return {key: value.detach() for key, value in optim.trainable(ready.bare).items()}
 
     first = trained(1)
@@ -120,8 +118,7 @@ def test_what_is_saved_computes_the_same_bits_when_it_is_loaded(
     from gpu_jobs.engine import export
 
     ready = job(bench, fit, {"method": {"name": name}})
-    optim.set_rate(ready.spec, ready.optimizer, 2)
-    update(ready, 0)
+    update(ready, 0, optim.set_rate(ready.spec, ready.optimizer, 2))
     expected = logits(ready.bare)
     folder = export.save(ready.spec, ready.bare, None, ready.data.tokenizer, ready.context.work_dir)
     plain = AutoModelForCausalLM.from_pretrained(fit.work_dir / "model")
@@ -154,8 +151,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(bench: Bench, fit: Outco
 def test_merged_weights_compute_what_the_adapter_did(bench: Bench, fit: Outcome, name: str) -> None:
     ready = job(bench, fit, {"method": {"name": name}})
     for step in range(3):
-        optim.set_rate(ready.spec, ready.optimizer, step)
-        update(ready, step)
+        update(ready, step, optim.set_rate(ready.spec, ready.optimizer, step))
     expected = logits(ready.bare)
     if not adapters.can_merge(ready.spec.method):
         with pytest.raises(MethodError, match="merged"):
@@ -216,8 +212,7 @@ def test_an_optimizer_goes_on_from_a_checkpoint_bit_for_bit(bench: Bench, base: 
     second = prepare(finetune(changes), bench.context(inputs=inputs, resume_from=folder), ALONE)
     for step in (2, 3):
         for ready in (first, second):
-            optim.set_rate(ready.spec, ready.optimizer, step)
-            update(ready, step)
+            update(ready, step, optim.set_rate(ready.spec, ready.optimizer, step))
         assert same(optim.trainable(second.bare), optim.trainable(first.bare))
         states = [checkpoint.optimizer_tensors(ready.hooks.optimized(), ready.optimizer) for ready in (first, second)]
         assert same(*states)
