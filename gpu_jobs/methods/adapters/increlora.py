@@ -5,7 +5,8 @@
 
 (Zhang et al. 2023). After `warmup` steps, every `interval` steps, the `top` layers of the highest score gain `grow`
 ranks each, until `target_rank` times the number of layers is reached in all. With `reserve` (advance learning) the
-ranks that come next are trained before they count, with E frozen at 1e-5; those left over at the end are removed. A and
+ranks that come next are trained before they count, with E frozen at 1e-5; those left over are silent once the target is
+reached, and removed at the end. A and
 B are kept near orthonormal rows and columns, ||A A^T - 1|| + ||B^T B - 1|| a piece, averaged. As in the authors' code,
 except that the last growth stops exactly at the target (theirs can step over it and then never ends), and that the
 score of a batch in several parts is the mean of the parts'. The factor 1 / rank changes at each growth, and the
@@ -107,7 +108,7 @@ def joined(values: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """A (ranks, in), E (ranks,), B (out, ranks) of all pieces."""
     import torch
 
-    pieces = range(sum(name.startswith("A") for name in values))
+    pieces = sorted(int(name[1:]) for name in values if name[0] == "A")
     a, e = (torch.cat([values[f"{letter}{number}"] for number in pieces]) for letter in "AE")
     return a, e, torch.cat([values[f"B{number}"] for number in pieces], dim=1)
 
@@ -138,7 +139,7 @@ def forward(knobs: Knobs, base: Any, x: Tensor, values: dict[str, Tensor]) -> Te
 
 
 class Hooks(contracts.Hooks):
-    """Scores the layers, and grows them. `history` tells every growth: (layer, ranks), (-1, 0) when all is done."""
+    """Scores the layers, and grows them. `history` tells every growth: (layer, ranks), and (-1, 0) at the end."""
 
     def __init__(self, knobs: Knobs, model: nn.Module, spec: Training) -> None:
         from gpu_jobs.engine.adapters import host
@@ -220,12 +221,17 @@ class Hooks(contracts.Hooks):
             self.apply(-1, 0)
 
     def apply(self, layer: int, more: int) -> None:
-        """One growth, in this run or in one that is resumed: (-1, 0) removes what is left in reserve."""
-        if layer < 0:
-            for each in self.layers.values():
-                self._remove(each)
-        else:
-            self._grow(list(self.layers.values())[layer], layer, more)
+        """One growth, in this run or in one that is resumed; (-1, 0) silences what is left in reserve."""
+        import torch
+
+        layers = list(self.layers.values())
+        with torch.no_grad():
+            if layer < 0:
+                for each in layers:
+                    for name in waiting(each):
+                        getattr(each.values, name).zero_()
+            else:
+                self._grow(layers[layer], layer, more)
         self.history.append((layer, more))
 
     def _grow(self, layer: Any, number: int, more: int) -> None:
@@ -235,31 +241,32 @@ class Hooks(contracts.Hooks):
         seed = (self.spec.seed * 1_000_003 + len(self.history)) * 4099 + number
         generator = torch.Generator().manual_seed(seed)
         pieces = sum(name.startswith("A") for name, _ in layer.values.named_parameters())
-        if self.knobs.reserve:
-            last = pieces - 1
-            self._cut(layer, last, more)
-            getattr(layer.values, f"E{last}").requires_grad_(True)
-            self._join({f"{number}.E{last}": getattr(layer.values, f"E{last}")})
-            fresh = piece(pieces, step_of(self.knobs), layer.seen, generator, is_waiting=True)
+        joining: dict[str, nn.Parameter] = {}
+        if self.knobs.reserve and more == step_of(self.knobs):
+            e = getattr(layer.values, f"E{pieces - 1}").requires_grad_(True)
+            joining[f"{number}.E{pieces - 1}"] = e
+            layer.grow(piece(pieces, more, layer.seen, generator, is_waiting=True))
         else:
-            fresh = piece(pieces, more, layer.seen, generator)
-        layer.grow(fresh)
+            layer.grow(piece(pieces, more, layer.seen, generator))
         layer.values.to(self.job.device)
         layer.values.rank += more
-        self._join({f"{number}.{name}": value for name, value in fresh.items() if value.requires_grad})
+        fresh = {f"{letter}{pieces}": getattr(layer.values, f"{letter}{pieces}") for letter in "AEB"}
+        joining |= {f"{number}.{name}": value for name, value in fresh.items() if value.requires_grad}
+        self._join(joining)
+        if self.knobs.reserve and more < step_of(self.knobs):
+            self._take_over(layer, pieces - 1, pieces, more)
 
-    def _cut(self, layer: Any, number: int, rank: int) -> None:
-        """The last growth can be smaller than the reserve: what is over is left out, in values and optimizer."""
-        a, e, b = (getattr(layer.values, f"{letter}{number}") for letter in "AEB")
-        if len(e) == rank:
-            return
-        for value, part in ((a, a[:rank]), (e, e[:rank]), (b, b[:, :rank])):
-            whole, kept = value.shape, part.detach().clone()
-            for key, state in self.job.optimizer.state.get(value, {}).items():
-                if getattr(state, "shape", None) == whole:
-                    cut = state[:, :rank] if value is b else state[:rank]
-                    self.job.optimizer.state[value][key] = cut.clone()
-            value.data, value.grad = kept, None
+    def _take_over(self, layer: Any, old: int, new: int, more: int) -> None:
+        """The last growth can be smaller than the reserve: its first ranks, and their optimizer state, go on alone."""
+        state = self.job.optimizer.state
+        for letter in "AEB":
+            before, now = (getattr(layer.values, f"{letter}{number}") for number in (old, new))
+            now.copy_(before[:, :more] if letter == "B" else before[:more])
+            for key, value in state.get(before, {}).items():
+                is_alike = getattr(value, "shape", None) == before.shape
+                part = value[:, :more] if letter == "B" else value[:more]
+                state[now][key] = part.clone() if is_alike else value.clone()
+        getattr(layer.values, f"E{old}").zero_()
 
     def _join(self, named: dict[str, nn.Parameter]) -> None:
         """Into the optimizer, in groups with the options that it gives such tensors."""
@@ -269,17 +276,12 @@ class Hooks(contracts.Hooks):
         for group in build_optimizer(self.spec, named).param_groups:
             self.job.optimizer.add_param_group(group)
 
-    def _remove(self, layer: Any) -> None:
-        """Takes the reserve away; the optimizer forgets it."""
-        names = [name for name, _ in layer.values.named_parameters()]
-        last = sum(name.startswith("A") for name in names) - 1
-        if not self.knobs.reserve or getattr(layer.values, f"E{last}").requires_grad:
-            return
-        for letter in "AEB":
-            value = getattr(layer.values, f"{letter}{last}")
-            self.job.optimizer.state.pop(value, None)
-            value.grad = None
-            delattr(layer.values, f"{letter}{last}")
+    def finish(self) -> None:
+        """Takes away what is left in reserve."""
+        for layer in self.layers.values():
+            for name in waiting(layer):
+                for letter in "AEB":
+                    delattr(layer.values, letter + name[1:])
 
     def readings(self) -> dict[str, float | Tensor]:
         ranks = self.ranks
@@ -297,6 +299,11 @@ class Hooks(contracts.Hooks):
         self.mean, self.spread = tensors["mean"], tensors["spread"]
         for layer, more in tensors["history"].tolist() if "history" in tensors else ():
             self.apply(layer, more)
+
+
+def waiting(layer: Any) -> list[str]:
+    """The names of E of the pieces in reserve."""
+    return [name for name, value in layer.values.named_parameters() if name[0] == "E" and not value.requires_grad]
 
 
 def away(rows: Tensor) -> Tensor:

@@ -73,6 +73,9 @@ def test_ranks_never_fall_and_end_at_the_target(
     growths = [min(5 * LAYERS, LAYERS + top * grow * n) for n in range(20)]
     assert totals[:8] == [growths[max(0, (step + 1) // 2 - 1)] for step in range(8)]
     assert totals[-1] == 5 * LAYERS
+    expected = logits(ready.bare)
+    ready.hooks.finish()
+    torch.testing.assert_close(logits(ready.bare), expected, atol=1e-6, rtol=1e-6)
     for layer, rank in zip(ready.hooks.layers.values(), ready.hooks.ranks, strict=True):
         a, b = layer.lora()
         assert len(a) == b.shape[1] == rank == float(layer.values.rank)
@@ -175,3 +178,15 @@ def test_the_grown_adapter_is_stored_loaded_merged_and_exported(bench: Bench, ba
     peft = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(plain), folder)
     torch.testing.assert_close(logits(peft), expected, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(logits(adapters.merge(loaded)), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("grow", [2, 4])
+def test_on_two_processes_it_grows_as_on_one(bench: Bench, base: Outcome, grow: int) -> None:
+    """Also where the last growth is cut; what came after DDP has seen the model is averaged by hand."""
+    asked = {**spec(grow=grow, target_rank=3), "accumulation": 2, "steps": 12}
+    alone = finetune(bench, base.work_dir / "model", asked)
+    run = finetune(bench, base.work_dir / "model", {**asked, "gpus": 2, "accumulation": 1})
+    assert run.last.type == "result"
+    assert run.series("rank/total") == alone.series("rank/total")
+    assert run.series("rank/total")[12] == 3 * LAYERS
+    assert run.series("train/loss") == pytest.approx(alone.series("train/loss"), rel=1e-3)
