@@ -41,7 +41,7 @@ def _choices(spec: Training) -> list[registry.Method]:
 
 
 def _fit(method: registry.Method, spec: Training, config: Config | None, device_bytes: int, *, bf16: bool) -> Fit:
-    about = {"family": method.family, "name": method.name, "title": method.title}
+    about: dict[str, Any] = {"family": method.family, "name": method.name, "title": method.title}
     asked: Mapping[str, Any] = spec.model_dump(mode="json") | {"method": {"name": method.name}}
     try:
         parsed = parse(asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from webapp.sweeps.search import knobs
@@ -17,9 +17,10 @@ WIDEST = 1.0  # a share, like dropout: its bounds are a range by themselves
 def suggested(spec: Mapping[str, Any], advanced: bool = False) -> dict[str, dict[str, Any]]:
     """{path: a dimension as JSON} for the methods and the optimization knobs of a spec; {} where there is no such kind.
 
-    Where there are several methods, `method.name` is a choice and the knobs of each count only under it. Ranges lie
-    around the spec's own value or the default: a factor 10 for numbers, 4 for whole ones, within the bounds. A knob
-    whose scale can't be told (0 of at most a million) is left out. With `advanced`, knobs that the form hides, too.
+    Of each family only the knobs of the method that the spec names, or takes by default: a search over methods, of
+    which there are a hundred, is a study of its own (protocol method_comparison). Ranges lie around the spec's own
+    value or the default: a factor 10 for numbers, 4 for whole ones, within the bounds. A knob whose scale can't be told
+    (0 of at most a million) is left out. With `advanced`, knobs that the form hides, too.
     """
     found: dict[str, dict[str, Any]] = {}
     for path, schema in knobs.fields(spec):
@@ -28,31 +29,22 @@ def suggested(spec: Mapping[str, Any], advanced: bool = False) -> dict[str, dict
         given = spec.get(path)
         shapes = knobs.shapes(spec, path)
         if shapes:
-            found |= _of_methods(path, shapes, given if isinstance(given, Mapping) else schema.get("default"), advanced)
+            found |= _of_method(path, shapes, given if isinstance(given, Mapping) else schema.get("default"), advanced)
         elif (advanced or not schema.get("advanced")) and (one := _dimension(schema, given)):
             found[path] = one
     return found
 
 
-def _of_methods(path: str, shapes: Mapping[str, Schema], given: Any, advanced: bool) -> dict[str, dict[str, Any]]:
+def _of_method(path: str, shapes: Mapping[str, Schema], given: Any, advanced: bool) -> dict[str, dict[str, Any]]:
     given = given if isinstance(given, Mapping) else {}
-    found: dict[str, dict[str, Any]] = {}
-    if len(shapes) > 1:
-        found[f"{path}.name"] = {"choices": sorted(shapes, key=lambda name: (name != given.get("name"), name))}
-    for name, key, schema in _knobs(shapes, advanced):
-        inner = f"{path}.{key}"
-        if one := found.get(inner) or _dimension(schema, given.get(key)):
-            when = one.get("when", {f"{path}.name": []})
-            when[f"{path}.name"].append(name)
-            found[inner] = {**one, "when": when} if len(shapes) > 1 else one
-    return found
-
-
-def _knobs(shapes: Mapping[str, Schema], advanced: bool) -> Iterator[tuple[str, str, Schema]]:
-    for name, shape in shapes.items():
-        for key, schema in shape.get("properties", {}).items():
-            if "const" not in schema and (advanced or not schema.get("advanced")):
-                yield name, key, schema
+    shape = shapes.get(str(given.get("name")), {})
+    shown = {
+        key: schema
+        for key, schema in shape.get("properties", {}).items()
+        if "const" not in schema and (advanced or not schema.get("advanced"))
+    }
+    named = {f"{path}.{key}": _dimension(schema, given.get(key)) for key, schema in shown.items()}
+    return {name: one for name, one in named.items() if one}
 
 
 def _dimension(schema: Schema, given: Any) -> dict[str, Any] | None:
@@ -78,4 +70,7 @@ def _range(schema: Schema, kind: str, value: float) -> dict[str, Any] | None:
     low, high = max(least, value / FACTOR[kind]), min(most, value * FACTOR[kind])
     if kind == "integer":
         low, high = max(1, round(low)), round(high)
+    if step := schema.get("multipleOf"):
+        low, high = math.ceil(low / step) * step, high // step * step
+        return {"low": low, "high": high, "step": step} if low < high else None
     return {"low": float(f"{low:.6g}"), "high": float(f"{high:.6g}"), "log": True} if low < high else None
