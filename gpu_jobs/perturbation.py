@@ -44,7 +44,7 @@ class ProbeKnobs(AdaptableKnobs, Probes):
 
 def flops(knobs: Any, forward: int, backward: int) -> int:
     """Two forwards for each probe."""
-    return 2 * knobs.probes * forward
+    return 2 * int(knobs.probes) * forward
 
 
 def memory(knobs: Any, parts: dict[str, int], anatomy: Anatomy, trained: Shapes) -> dict[str, int]:

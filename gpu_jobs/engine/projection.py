@@ -57,7 +57,7 @@ class Projection(NamedTuple):
 
     def dense(self, random: torch.Generator, rows: int) -> Tensor:
         """(rows, d)"""
-        return torch.randn(rows, self.inner, generator=random, device=random.device) * self.total**-0.5
+        return torch.randn(rows, self.inner, generator=random, device=random.device) * float(self.total**-0.5)
 
     def entries(self, random: torch.Generator, rows: int) -> tuple[Tensor, Tensor, Tensor]:
         """Row, column and value of the entries that are not zero: as many as are to be expected."""

@@ -18,12 +18,14 @@ class Quantised(nn.Module):
     of a checkpoint: they come from the base again.
     """
 
+    codes: Tensor
+
     def __init__(self, layer: nn.Module, bits: int, group: int) -> None:
         from transformers.pytorch_utils import Conv1D
 
         super().__init__()
         self.is_transposed, self.bits, self.group = isinstance(layer, Conv1D), bits, group
-        weight: Tensor = layer.weight.detach()  # type: ignore[assignment, operator]
+        weight: Tensor = layer.weight.detach()  # type: ignore[operator]
         rows = weight.T if self.is_transposed else weight
         codes, scales = rounded(rows, bits, group)
         self.inputs, self.coded_values = rows.shape[1], weight.numel()
@@ -73,7 +75,8 @@ def packed(codes: Tensor, bits: int) -> Tensor:
 
 def unpacked(found: Tensor, bits: int) -> Tensor:
     """All codes in a row."""
-    return ((found[:, None] >> _shifts(found, bits)) & (2**bits - 1)).flatten()
+    parts: Tensor = (found[:, None] >> _shifts(found, bits)) & (2**bits - 1)
+    return parts.flatten()
 
 
 def _shifts(like: Tensor, bits: int) -> Tensor:

@@ -58,7 +58,8 @@ def values(knobs: Knobs, trained: Shapes) -> int:
 
 def optimized(knobs: Knobs, anatomy: Anatomy, trained: Shapes) -> Shapes:
     """theta_d, and the scales."""
-    return {INNER: (knobs.d,)} | ({SCALES: (len(trained),)} if knobs.said else {})
+    scales: Shapes = {SCALES: (len(trained),)} if knobs.said else {}
+    return {INNER: (knobs.d,)} | scales
 
 
 class Hooks(contracts.Hooks):

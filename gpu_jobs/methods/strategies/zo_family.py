@@ -107,15 +107,17 @@ class Hooks(perturbation.ProbingHooks):
 
     def differentiate(self, step: contracts.Step) -> Tensor:
         """The loss; `slopes` are its derivatives along the probes, exactly."""
-        from torch.autograd import forward_ad
+        from torch.autograd import forward_ad as untyped
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
+        forward_ad: Any = untyped
         self.slopes = []
         for probe in range(self.knobs.probes):
             seed = perturbation.seed_of(self.spec.seed, step.number, probe)
 
             def dual(place: int, value: Tensor, seed: int = seed) -> Tensor:
-                return forward_ad.make_dual(value.detach(), self.direction(seed, place, value))
+                found: Tensor = forward_ad.make_dual(value.detach(), self.direction(seed, place, value))
+                return found
 
             with forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH):
                 loss, slope = forward_ad.unpack_dual(self.loss_as(step, dual))
@@ -190,7 +192,8 @@ def adam(hooks: Hooks, place: int, e: Tensor, step: contracts.Step) -> Tensor:
     m.lerp_(e, 1 - hooks.knobs.beta1)
     v.lerp_(e.square(), 1 - hooks.knobs.beta2)
     root = (v / (1 - hooks.knobs.beta2**t)).sqrt_()
-    return (m / (1 - hooks.knobs.beta1**t)).div_(root.add_(EPS_ADAM))
+    change: Tensor = (m / (1 - hooks.knobs.beta1**t)).div_(root.add_(EPS_ADAM))
+    return change
 
 
 RULES: dict[str, Callable[[Hooks, int, Any, contracts.Step], Any]] = {

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from gpu_jobs import perturbation, registry
 from tests.gpu_jobs.methods.strategies import jobs
-from tests.gpu_jobs.training import Bench
+from tests.gpu_jobs.training import Bench, Outcome, distance
 
 FORWARD_ONLY = [
     name for name, method in registry.methods("strategies").items() if getattr(method.module, "IS_FORWARD_ONLY", False)
@@ -54,3 +55,15 @@ def test_the_model_sees_changed_weights_and_keeps_its_own() -> None:
     assert seen.equal(x @ (2 * before).T @ (2 * before).T)
     assert model[0].weight.equal(before)
     assert list(dict(model.named_parameters())) == ["0.weight"]
+
+
+@pytest.mark.parametrize(("name", "parallel"), [("mezo", "ddp"), ("mezo", "fsdp"), ("sparse_mezo", "ddp")])
+def test_two_processes_draw_the_same_directions(bench: Bench, base: Outcome, name: str, parallel: str) -> None:
+    """Sums in another order change a slope by 1e-7 / eps, and the weights by lr times that."""
+    changes = {"kind": "finetune", "model": {"source": "run", "run": 1}, "method": {"name": name}, "steps": 3,
+               "eval_every": 0, "checkpoint_every": 0, "optimizer": {"name": "adamw", "lr": 1e-3}}  # fmt: skip
+    inputs = {"run:1": base.work_dir / "model"}
+    alone = bench.run(changes, inputs=inputs)
+    both = bench.run({**changes, "gpus": 2, "parallel": parallel}, inputs=inputs)
+    assert distance(alone.weights(), load_file(base.work_dir / "model/model.safetensors")) > 1e-4
+    assert distance(both.weights(), alone.weights()) < 1e-5
