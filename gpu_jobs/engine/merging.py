@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gpu_jobs.anatomy import HEADS
+from gpu_jobs.anatomy import ADAPTER_FILES, HEADS
 from gpu_jobs.context import Context
 from gpu_jobs.engine import adapters, folders, models
 from gpu_jobs.engine.export import ABOUT
@@ -26,7 +26,7 @@ def export(folder: Path, out: Path, base: Path | None = None, *, peft: bool = Fa
         raise ModelError(f"{out} is not empty: name a new folder")
     adapter = Folder(folder, str(folder))
     if not folder.is_dir() or not adapter.is_adapter:
-        raise ModelError(f"{folder} is no adapter: it has no {' and no '.join(folders.ADAPTER_FILES)}")
+        raise ModelError(f"{folder} is no adapter: it has no {' and no '.join(ADAPTER_FILES)}")
     context = Context(out, out, {} if base is None else {f"{adapter.key}/base": base})
     tokenizer = models.tokenizer_at(folders.with_tokenizer(adapter, context), context)
     with models.explained(adapter):
@@ -82,7 +82,7 @@ def as_peft(model: Any) -> Any:
         fan_in_fan_out=is_transposed,
         modules_to_save=[name for name in HEADS if hasattr(model, name)] or None,
     )
-    held = get_peft_model(model, config)
+    held: Any = get_peft_model(model, config)
     for name, (a, b) in factors.items():
         layer = held.base_model.model.get_submodule(name)
         layer.lora_A["default"].weight.data.copy_(a)

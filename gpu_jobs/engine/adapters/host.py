@@ -151,7 +151,7 @@ class Base:
         if bias is not None and kept[1] is None:
             raise MethodError(f"the layer {self.name} has no bias, so that the method's can't be merged into it.")
         layer.weight = _like(kept[0], self.stored(weight))
-        if bias is not None:
+        if bias is not None and kept[1] is not None:
             layer.bias = _like(kept[1], bias)
         return kept
 
@@ -211,12 +211,12 @@ class AdaptedLayer(nn.Module):
         self.grow({name: nn.Parameter(value) for name, value in values.items() if name not in buffers})
 
     def forward(self, *arguments: Any, **options: Any) -> Any:
-        x, *arguments = arguments or (options.pop("hidden_states"),)  # as blocks call their attention
+        x, *others = arguments or (options.pop("hidden_states"),)  # as blocks call their attention
         if not self.is_on:
-            return self.base(x, *arguments, **options)
+            return self.base(x, *others, **options)
         with _numbers(x):
             if hasattr(self.module, "forward") and (self.seen.is_linear or not can_merge(self.module)):
-                return self.module.forward(self.knobs, self.seen, x, self.named_values, *arguments, **options)
+                return self.module.forward(self.knobs, self.seen, x, self.named_values, *others, **options)
             return self.seen.apply(x, *self._merged())
 
     def _merged(self) -> tuple[Tensor, Tensor | None]:

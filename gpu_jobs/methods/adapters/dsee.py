@@ -62,7 +62,8 @@ def far(weight: Tensor, rank: int, entries: int) -> Tensor:
 
     u, sigma, v = torch.linalg.svd(weight, full_matrices=False)
     rest = (weight - (u[:, :rank] * sigma[:rank]) @ v[:rank]).abs().flatten()
-    return rest.topk(min(entries, rest.numel())).indices.sort().values
+    places: Tensor = rest.topk(min(entries, rest.numel())).indices.sort().values
+    return places
 
 
 def forward(knobs: Knobs, base: Any, x: Tensor, values: dict[str, Tensor]) -> Tensor:

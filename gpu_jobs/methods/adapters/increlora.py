@@ -6,12 +6,11 @@
 (Zhang et al. 2023). After `warmup` steps, every `interval` steps, the `top` layers of the highest score gain `grow`
 ranks each, until `target_rank` times the number of layers is reached in all. With `reserve` (advance learning) the
 ranks that come next are trained before they count, with E frozen at 1e-5; those left over are silent once the target is
-reached, and removed at the end. A and
-B are kept near orthonormal rows and columns, ||A A^T - 1|| + ||B^T B - 1|| a piece, averaged. As in the authors' code,
-except that the last growth stops exactly at the target (theirs can step over it and then never ends), and that the
-score of a batch in several parts is the mean of the parts'. The factor 1 / rank changes at each growth, and the
-function with it. Delta is multiplied out in every step. New tensors join the optimizer with its own rules. FSDP can't
-grow: use ddp.
+reached, and removed at the end. A and B are kept near orthonormal rows and columns, ||A A^T - 1|| + ||B^T B - 1|| a
+piece, averaged. As in the authors' code, except that the last growth stops exactly at the target (theirs can step over
+it and then never ends), and that the score of a batch in several parts is the mean of the parts'. The factor 1 / rank
+changes at each growth, and the function with it. Delta is multiplied out in every step. New tensors join the optimizer
+with its own rules. FSDP can't grow: use ddp.
 """
 
 from __future__ import annotations
@@ -134,7 +133,7 @@ def forward(knobs: Knobs, base: Any, x: Tensor, values: dict[str, Tensor]) -> Te
         values["score"] += (delta.detach() * gradient).abs().sum() / delta.numel() ** 0.5
 
     if delta.requires_grad:
-        delta.register_hook(listen)
+        delta.register_hook(listen)  # type: ignore[no-untyped-call]
     return base(x) + x @ delta.T  # type: ignore[no-any-return]
 
 
@@ -172,10 +171,10 @@ class Hooks(contracts.Hooks):
         import torch
 
         for layer in self.layers.values():
-            layer.values.score.zero_()
+            layer.named_values["score"].zero_()
         loss = step.backward()
         self._average()
-        scores = torch.stack([layer.values.score for layer in self.layers.values()])
+        scores = torch.stack([layer.named_values["score"] for layer in self.layers.values()])
         scores = self.job.ranks.sum(scores) / (self.job.ranks.world * self.spec.accumulation)
         self.mean.mul_(MEMORY).add_(scores, alpha=1 - MEMORY)
         self.spread.mul_(MEMORY).add_((scores - self.mean).abs(), alpha=1 - MEMORY)
@@ -286,7 +285,7 @@ class Hooks(contracts.Hooks):
     def readings(self) -> dict[str, float | Tensor]:
         ranks = self.ranks
         each = dict(zip(self.layers, map(float, ranks), strict=True)) if len(ranks) <= FEW else {}
-        total = {"rank/total": float(sum(ranks)), "rank/max": float(max(ranks))}
+        total: dict[str, float | Tensor] = {"rank/total": float(sum(ranks)), "rank/max": float(max(ranks))}
         return total | {f"rank/{name}": rank for name, rank in each.items()}
 
     def tensors(self) -> dict[str, Tensor]:
@@ -310,4 +309,5 @@ def away(rows: Tensor) -> Tensor:
     """||P P^T - 1||"""
     import torch
 
-    return torch.linalg.norm(rows @ rows.T - torch.eye(len(rows), device=rows.device))
+    length: Tensor = torch.linalg.norm(rows @ rows.T - torch.eye(len(rows), device=rows.device))
+    return length

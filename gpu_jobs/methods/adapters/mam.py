@@ -3,10 +3,10 @@
     attention      Attn(Q, [P_k; K], [P_v; V])                      P_k, P_v (l, d)
     feed-forward   h <- FFN(x) + s (f(x W_down + b_down) W_up + b_up)
 
-(He et al. 2022: mix-and-match, l = 30, b = 512, s = 4, the adapter begun as LoRA). The adapter begins at
-zero; a prefix takes part in every softmax from the start, so that training does not begin at the base model unless l is
-0. Prefixes are trained directly, as N(0, 0.02) at first: the authors' code makes them with a small network while it
-trains, which is left out here. They have no position. It can't be merged.
+(He et al. 2022: mix-and-match, l = 30, b = 512, s = 4, the adapter begun as LoRA). The adapter begins at zero; a prefix
+takes part in every softmax from the start, so that training does not begin at the base model unless l is 0. Prefixes
+are trained directly, as N(0, 0.02) at first: the authors' code makes them with a small network while it trains, which
+is left out here. They have no position. It can't be merged.
 """
 
 from __future__ import annotations

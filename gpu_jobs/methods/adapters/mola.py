@@ -84,7 +84,7 @@ def forward(knobs: Knobs, base: Any, x: Tensor, values: dict[str, Tensor]) -> Te
     if base.is_training:
         with torch.no_grad():
             values["load"] += (chosen > 0).flatten(0, -2).sum(0)
-    inner = (x @ values["A"].T).unflatten(-1, (-1, knobs.rank)) * chosen[..., None]
+    inner = (x @ values["A"].T).view(*chosen.shape, knobs.rank) * chosen[..., None]
     return base(x) + knobs.alpha / knobs.rank * (inner.flatten(-2) @ values["B"].T)  # type: ignore[no-any-return]
 
 
@@ -98,7 +98,7 @@ class Hooks(contracts.Hooks):
 
         shares = []
         for layer in host.adapted(self.model).values():
-            load = layer.values.load
+            load = layer.named_values["load"]
             shares.append(load.max() / load.sum().clamp_min(1))
             load.zero_()
         return {"load/highest": torch.stack(shares).max()}

@@ -3,10 +3,10 @@
     y = gamma * layer(x) + beta        gamma, beta (channels,)
     merged: W' = diag(gamma) W, b' = gamma * b + beta
 
-(Lian et al. 2022), behind linear layers, norms and, in a ViT, the patch embedding. As in the authors'
-code gamma begins as N(1, 0.02) and beta as N(0, 0.02), which is not quite the base model; `exact` begins at 1 and 0. A
-layer without a bias (all of llama's) has no place for beta when it is merged, so there only gamma is trained; merging
-is then exact everywhere. The paper trains ViTs with AdamW at 1e-3 and weight decay 0.05.
+(Lian et al. 2022), behind linear layers, norms and, in a ViT, the patch embedding. As in the authors' code gamma begins
+as N(1, 0.02) and beta as N(0, 0.02), which is not quite the base model; `exact` begins at 1 and 0. A layer without a
+bias (all of llama's) has no place for beta when it is merged, so there only gamma is trained; merging is then exact
+everywhere. The paper trains ViTs with AdamW at 1e-3 and weight decay 0.05.
 """
 
 from __future__ import annotations
