@@ -52,6 +52,13 @@ def test_every_file_is_a_method_and_every_method_a_file() -> None:
 
 
 @pytest.mark.parametrize("family", registry.families())
+def test_no_knob_is_called_like_what_chooses_a_shape(family: str) -> None:
+    """A change of `name`, `source` or `kind` replaces the object in which it stands (webapp.runs.merging)."""
+    for method in registry.methods(family).values():
+        assert not {"source", "kind"} & method.knobs.model_fields.keys(), method.name
+
+
+@pytest.mark.parametrize("family", registry.families())
 def test_every_method_says_what_it_is(family: str) -> None:
     for method in registry.methods(family).values():
         assert method.title

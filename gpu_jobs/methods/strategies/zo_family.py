@@ -49,7 +49,7 @@ EPS_ADAM = 1e-8
 
 class Knobs(perturbation.ProbeKnobs):
     name: Literal["zo_family"]
-    kind: Literal["zo_sgd", "zo_sign", "zo_momentum", "zo_adam", "zo_conservative", "forward_grad"] = Field(
+    rule: Literal["zo_sgd", "zo_sign", "zo_momentum", "zo_adam", "zo_conservative", "forward_grad"] = Field(
         "zo_adam", description="The rule."
     )
     beta1: float = Field(
@@ -62,33 +62,33 @@ class Knobs(perturbation.ProbeKnobs):
 
 def flops(knobs: Knobs, forward: int, backward: int) -> int:
     """Two forwards a probe; three more to choose; a forward with tangents has two products beside each product."""
-    if knobs.kind == "forward_grad":
+    if knobs.rule == "forward_grad":
         return 3 * knobs.probes * forward
-    return perturbation.flops(knobs, forward, backward) + (3 * forward if knobs.kind == "zo_conservative" else 0)
+    return perturbation.flops(knobs, forward, backward) + (3 * forward if knobs.rule == "zo_conservative" else 0)
 
 
 def memory(knobs: Knobs, parts: dict[str, int], anatomy: Anatomy, trained: Shapes) -> dict[str, int]:
     """Beside MeZO's the rule's own state; tangents double activations, and weights while they are read."""
     largest = 4 * max(map(size, trained.values()))
-    found = {"optimizer": 4 * len(KEPT.get(knobs.kind, ())) * count(trained)}
-    if knobs.kind == "forward_grad":
+    found = {"optimizer": 4 * len(KEPT.get(knobs.rule, ())) * count(trained)}
+    if knobs.rule == "forward_grad":
         return {**found, "activations": 2 * parts["activations"] + largest}
-    if knobs.kind == "zo_conservative":
+    if knobs.rule == "zo_conservative":
         return {**found, "activations": parts["activations"] + 2 * largest}
     return {**found, **perturbation.memory(knobs, parts, anatomy, trained)}
 
 
 class Hooks(perturbation.ProbingHooks):
-    """One estimate, and the rule that `kind` names."""
+    """One estimate, and the rule that `rule` names."""
 
     kept = 0  # of zo_conservative: -1 against the estimate, 1 along it, 0 stay
 
     def __init__(self, knobs: Any, model: nn.Module, spec: Training) -> None:
         super().__init__(knobs, model, spec)
-        if knobs.kind in ("forward_grad", "zo_conservative"):
+        if knobs.rule in ("forward_grad", "zo_conservative"):
             perturbation.refuse_compile(spec)
-        if knobs.kind == "forward_grad" and spec.gpus > 1:
-            raise MethodError(f"method.kind 'forward_grad' can't be shared over {spec.gpus} GPUs: set gpus to 1.")
+        if knobs.rule == "forward_grad" and spec.gpus > 1:
+            raise MethodError(f"method.rule 'forward_grad' can't be shared over {spec.gpus} GPUs: set gpus to 1.")
         self.state: dict[str, list[Tensor]] = {}
 
     def begin(self, job: Job) -> None:
@@ -100,10 +100,10 @@ class Hooks(perturbation.ProbingHooks):
         import torch
 
         values = self.trained().values()
-        self.state = {name: [torch.zeros_like(value) for value in values] for name in KEPT.get(self.knobs.kind, ())}
+        self.state = {name: [torch.zeros_like(value) for value in values] for name in KEPT.get(self.knobs.rule, ())}
 
     def gradients(self, step: contracts.Step) -> Tensor:
-        return self.differentiate(step) if self.knobs.kind == "forward_grad" else super().gradients(step)
+        return self.differentiate(step) if self.knobs.rule == "forward_grad" else super().gradients(step)
 
     def differentiate(self, step: contracts.Step) -> Tensor:
         """The loss; `slopes` are its derivatives along the probes, exactly."""
@@ -129,11 +129,11 @@ class Hooks(perturbation.ProbingHooks):
         import torch
 
         with torch.no_grad():
-            if self.knobs.kind == "zo_conservative":
+            if self.knobs.rule == "zo_conservative":
                 self.choose(step)
                 return
             for place, value in enumerate(self.trained().values()):
-                change = RULES[self.knobs.kind](self, place, self.estimate(place, value), step)
+                change = RULES[self.knobs.rule](self, place, self.estimate(place, value), step)
                 self.decay(value, step.rate)
                 value.sub_(change * step.rate)
 
@@ -150,7 +150,7 @@ class Hooks(perturbation.ProbingHooks):
 
     def losses(self, step: contracts.Step, seed: int) -> tuple[Tensor, Tensor]:
         """zo_conservative compares, so that not even rounding may move theta."""
-        beside = self.knobs.kind == "zo_conservative"
+        beside = self.knobs.rule == "zo_conservative"
         return self.losses_beside(step, seed) if beside else super().losses(step, seed)
 
     def moved(self, place: int, value: Tensor, length: float) -> Tensor:
@@ -158,9 +158,9 @@ class Hooks(perturbation.ProbingHooks):
         return self.estimate(place, value).mul_(length).add_(value) if length else value
 
     def readings(self) -> dict[str, float | Tensor]:
-        if self.knobs.kind == "forward_grad":
+        if self.knobs.rule == "forward_grad":
             return {"zo/slope": self.slopes[-1][1]}
-        kept = {"zo/kept": float(self.kept)} if self.knobs.kind == "zo_conservative" else {}
+        kept = {"zo/kept": float(self.kept)} if self.knobs.rule == "zo_conservative" else {}
         return super().readings() | kept
 
     def tensors(self) -> dict[str, Tensor]:

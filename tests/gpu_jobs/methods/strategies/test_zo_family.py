@@ -20,7 +20,7 @@ PLAIN = {"name": "adamw", "lr": 1e-3, "weight_decay": 0}
 
 
 def kind(name: str, **knobs: Any) -> dict[str, Any]:
-    return {"name": "zo_family", "kind": name, **knobs}
+    return {"name": "zo_family", "rule": name, **knobs}
 
 
 def walk(found: Any, model: Quadratic, rates: list[float]) -> list[torch.Tensor]:
