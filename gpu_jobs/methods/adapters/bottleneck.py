@@ -3,9 +3,9 @@
     serial      h <- h + s f(h W_down + b_down) W_up + b_up          behind attention or feed-forward, or both
     parallel    h <- layer(x) + s (f(x W_down + b_down) W_up + b_up)  beside them
 
-(Houlsby et al. 2019 behind both; Pfeiffer et al. 2020 behind the feed-forward; He et al. 2022, tables 1 and 2, beside
-it.) W_up and the biases begin at zero and W_down as a linear layer does, LoRA's beginning, so that training begins at
-the base model exactly. f is not linear, so that it can't be merged. Every token then passes 2 d b more weights a place.
+(Houlsby et al. 2019 behind both; Pfeiffer et al. 2020 behind the feed-forward; He et al. 2022 beside it.) W_up and the
+biases begin at zero and W_down as a linear layer does, LoRA's beginning, so that training begins at the base model
+exactly. f is not linear, so that it can't be merged. Every token then passes 2 d b more weights a place.
 """
 
 from __future__ import annotations

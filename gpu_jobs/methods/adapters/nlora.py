@@ -6,8 +6,8 @@
 (Guo et al. 2025). B0 N0 A0 is the Nystrom approximation, which is W itself when W has rank r or less. Subtracting it
 makes training begin at the base model. The authors' released code does neither: N0 = W[:r, :r] without the inverse, and
 nothing is subtracted, so that it begins at another function than the base's; that is core `raw` with residual `none`
-(read in their code; their paper describes the pseudo-inverse). Only A, N, B and N0 are stored: A0 and B0 are parts of
-W.
+(as their code was read; the pseudo-inverse is the Nystrom method's, unchecked against the paper's equations). Only A,
+N, B and N0 are stored: A0 and B0 are parts of W.
 """
 
 from __future__ import annotations
