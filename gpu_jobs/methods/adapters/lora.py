@@ -17,16 +17,21 @@ from gpu_jobs.anatomy import AdapterKnobs, Anatomy
 from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
+    from peft import LoraConfig, PeftConfig
 
 PAPER = "https://arxiv.org/abs/2106.09685"
 
 
-class Knobs(AdapterKnobs):
-    name: Literal["lora"]
+class LowRank(AdapterKnobs):
+    """What every LoRA can be asked, whatever it begins with and however it is scaled."""
+
     rank: int = Field(8, ge=1, le=4096, description="Inner width r of the update.", json_schema_extra={"log": True})
     alpha: float = Field(16.0, gt=0, le=65536, description="The update is scaled by alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
+
+
+class Knobs(LowRank):
+    name: Literal["lora"]
     rslora: bool = Field(
         False, description="Scale by alpha / sqrt(rank): large ranks learn too.", json_schema_extra={"advanced": True}
     )
@@ -48,6 +53,11 @@ def lowrank(rank: int, anatomy: Anatomy, targets: Any) -> Shapes:
 
 def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
     """PEFT's configuration for this model."""
+    return config(knobs, target, use_rslora=knobs.rslora)
+
+
+def config(knobs: LowRank, target: Any, **options: Any) -> LoraConfig:
+    """PEFT's LoRA of this rank on these layers; `options` are more of its fields."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -55,6 +65,6 @@ def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
         lora_alpha=knobs.alpha,  # type: ignore[arg-type]  # PEFT means any number
         lora_dropout=knobs.dropout,
         target_modules=target.pattern,
-        use_rslora=knobs.rslora,
         fan_in_fan_out=target.fan_in_fan_out,
+        **options,
     )

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from gpu_jobs import fits
-from gpu_jobs.anatomy import AdapterKnobs, Anatomy
+from gpu_jobs.anatomy import Anatomy
 from gpu_jobs.hooks import Rewriting
-from gpu_jobs.methods.adapters.lora import lowrank
+from gpu_jobs.methods.adapters.lora import LowRank, config, lowrank
 from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -28,11 +28,8 @@ REWRITES = True
 TOLERANCE = 1e-5  # what is saved is the difference to the base: other sums
 
 
-class Knobs(AdapterKnobs):
+class Knobs(LowRank):
     name: Literal["lora_ga"]
-    rank: int = Field(8, ge=1, le=4096, description="Inner width r of the update.", json_schema_extra={"log": True})
-    alpha: float = Field(16.0, gt=0, le=65536, description="The update is scaled by alpha / rank.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
     gamma: int = Field(16, ge=1, le=4096, description="Divides B's scale: larger is more careful.")
     samples: int = Field(
         64, ge=1, le=65536, description="Training samples that are looked at first.", json_schema_extra={"log": True}
@@ -47,16 +44,8 @@ def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
 
 def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
     """PEFT's configuration for this model: a plain LoRA, which `Hooks` then lets begin elsewhere."""
-    from peft import LoraConfig
-
     sizes(knobs, target.anatomy)
-    return LoraConfig(
-        r=knobs.rank,
-        lora_alpha=knobs.alpha,  # type: ignore[arg-type]  # PEFT means any number
-        lora_dropout=knobs.dropout,
-        target_modules=target.pattern,
-        fan_in_fan_out=target.fan_in_fan_out,
-    )
+    return config(knobs, target)
 
 
 class Hooks(Rewriting):

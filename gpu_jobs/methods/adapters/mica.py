@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
-
 from gpu_jobs import fits
-from gpu_jobs.anatomy import AdapterKnobs, Anatomy
+from gpu_jobs.anatomy import Anatomy
+from gpu_jobs.methods.adapters.lora import LowRank, config
 from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -22,11 +21,8 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2604.01694"
 
 
-class Knobs(AdapterKnobs):
+class Knobs(LowRank):
     name: Literal["mica"]
-    rank: int = Field(8, ge=1, le=4096, description="Inner width r of the update.", json_schema_extra={"log": True})
-    alpha: float = Field(16.0, gt=0, le=65536, description="The update is scaled by alpha / rank.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
 
 
 def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
@@ -43,14 +39,5 @@ def frozen(knobs: Knobs, anatomy: Anatomy) -> Shapes:
 
 def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
     """PEFT's configuration for this model. Raises MethodError where a layer is too small."""
-    from peft import LoraConfig
-
     sizes(knobs, target.anatomy)
-    return LoraConfig(
-        r=knobs.rank,
-        lora_alpha=knobs.alpha,  # type: ignore[arg-type]  # PEFT means any number
-        lora_dropout=knobs.dropout,
-        target_modules=target.pattern,
-        fan_in_fan_out=target.fan_in_fan_out,
-        init_lora_weights="mica",
-    )
+    return config(knobs, target, init_lora_weights="mica")

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from gpu_jobs import fits
 from gpu_jobs.anatomy import AdapterKnobs, Anatomy
-from gpu_jobs.methods.adapters.lora import lowrank
+from gpu_jobs.methods.adapters.lora import config, lowrank
 from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -39,14 +39,5 @@ def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
 
 def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
     """PEFT's configuration for this model. Raises MethodError for an odd rank."""
-    from peft import LoraConfig
-
     sizes(knobs, target.anatomy)
-    return LoraConfig(
-        r=knobs.rank,
-        lora_alpha=knobs.alpha,  # type: ignore[arg-type]  # PEFT means any number
-        lora_dropout=knobs.dropout,
-        target_modules=target.pattern,
-        fan_in_fan_out=target.fan_in_fan_out,
-        init_lora_weights="orthogonal",
-    )
+    return config(knobs, target, init_lora_weights="orthogonal")

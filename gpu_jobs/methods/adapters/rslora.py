@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from gpu_jobs.anatomy import AdapterKnobs, Anatomy
-from gpu_jobs.methods.adapters.lora import lowrank
+from gpu_jobs.methods.adapters.lora import config, lowrank
 from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -36,13 +36,4 @@ def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
 
 def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
     """PEFT's configuration for this model."""
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=knobs.rank,
-        lora_alpha=knobs.alpha,  # type: ignore[arg-type]  # PEFT means any number
-        lora_dropout=knobs.dropout,
-        target_modules=target.pattern,
-        fan_in_fan_out=target.fan_in_fan_out,
-        use_rslora=True,
-    )
+    return config(knobs, target, use_rslora=True)
