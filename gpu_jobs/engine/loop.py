@@ -54,10 +54,15 @@ def train(spec: Training, context: Context, ranks: Ranks = ALONE) -> Iterator[Ev
 
 
 def _begin(job: Job) -> Iterator[Event]:
-    """Judges the model before the first step, where that is asked for. Leaves every random generator as it was."""
+    """Judges the base before the first step, where that is asked for. Leaves every random generator as it was."""
     if not job.spec.eval_before or job.progress.step:
         return
-    job.before = _quality(job) | (_quality(job, "test") if job.spec.report_test else {})
+    as_base = optim.base_of(job.spec, job.bare)
+    if as_base is None:
+        yield Log(message=f"Method {job.spec.method.name!r} changes the model as it begins: the base is not judged.")
+        return
+    with as_base:
+        job.before = _quality(job) | (_quality(job, "test") if job.spec.report_test else {})
     yield Log(message=f"Before the first step: {_measured(job.before)}.")
 
 

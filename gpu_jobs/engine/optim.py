@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from torch import nn, optim
@@ -37,6 +38,17 @@ def _check_parallel(spec: Training) -> None:
         raise MethodError(
             f"method {spec.method.name!r} can't be shared over {spec.gpus} GPUs by {spec.parallel!r}: {remedy}."
         )
+
+
+def base_of(spec: Training, model: nn.Module) -> AbstractContextManager[None] | None:
+    """The block in which the model, with its method just put on, computes what its base does; None where it can't."""
+    module = registry.method_of(adapter_of(spec.method) or spec.method).module
+    if getattr(module, "STARTS_AT_BASE", True):
+        return nullcontext()
+    is_beside = adapter_of(spec.method) is not None and getattr(module, "KEEPS_BASE", not hasattr(module, "REWRITES"))
+    if not is_beside or hasattr(module, "attach") or not adapters.can_switch_off(model):
+        return None
+    return adapters.switched_off(model)
 
 
 def build_hooks(spec: Training, model: nn.Module) -> Hooks:

@@ -10,5 +10,6 @@ Contract: `sizes(knobs, anatomy) -> {name: shape}`, exactly what is trained (the
 
 and, where it changes while it is trained, a class `Hooks(contracts.Hooks)`. LR is the learning rate it likes.
 REWRITES says that a LoRA begins with a part of its base: it is saved as what it changed. TOLERANCE is how far the
-output of what is saved may be off, 0 unless said.
+output of what is saved may be off, 0 unless said. STARTS_AT_BASE = False: the first output is not the base's; then
+KEEPS_BASE = False: nor is that with the adapter switched off.
 """

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PAPER = "https://arxiv.org/abs/2412.06071"
 STARTS_AT_BASE = False
+KEEPS_BASE = False  # what it has cut off is not kept
 
 
 class Knobs(AdapterKnobs):

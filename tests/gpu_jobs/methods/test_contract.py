@@ -11,7 +11,7 @@ import torch
 from gpu_jobs import cost, registry, spec
 from gpu_jobs.engine import adapters, checkpoint, optim
 from gpu_jobs.engine.job import Job, prepare
-from gpu_jobs.engine.loop import update
+from gpu_jobs.engine.loop import _begin, update
 from gpu_jobs.engine.ranks import ALONE
 from gpu_jobs.errors import JobError, MethodError
 from gpu_jobs.events import Metrics
@@ -72,6 +72,16 @@ def test_it_begins_at_the_base_model_exactly(bench: Bench, fit: Outcome, family:
     ready = job(bench, fit, {"method": {"name": name}})
     off = distance({"": logits(ready.bare)}, {"": logits(plain)})
     assert (off < 1e-5) is getattr(registry.methods(family)[name].module, "STARTS_AT_BASE", True)
+
+
+@pytest.mark.parametrize(("family", "name"), WEIGHTS)
+def test_what_is_told_of_the_base_is_the_base(bench: Bench, fit: Outcome, family: str, name: str) -> None:
+    """Or nothing, where the method changes the model as it begins."""
+    ready = job(bench, fit, {"method": {"name": name}, "eval_before": True})
+    list(_begin(ready))
+    assert ready.before or getattr(registry.methods(family)[name].module, "STARTS_AT_BASE", True) is False
+    for metric, value in ready.before.items():
+        assert value == pytest.approx(fit.last.values["quality"][metric], rel=1e-4)
 
 
 @pytest.mark.parametrize(("family", "name"), WEIGHTS)
