@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from gpu_jobs import fits
-from gpu_jobs.anatomy import AdapterKnobs, Anatomy
-from gpu_jobs.methods.adapters.lora import config, lowrank
+from gpu_jobs.anatomy import Anatomy
+from gpu_jobs.methods.adapters.lora import LowRank, config, lowrank
 from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 PAPER = "https://datta0.github.io/posts/rethink-lora-init/"
 
 
-class Knobs(AdapterKnobs):
+class Knobs(LowRank):
     name: Literal["orthogonal"]
     rank: int = Field(
         8, ge=1, le=4096, description="Inner width r of the update, even.", json_schema_extra={"log": True}
     )
     alpha: float = Field(16.0, gt=0, le=65536, description="The update is scaled by alpha / rank.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
 
 
 def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from gpu_jobs import fits
-from gpu_jobs.anatomy import AdapterKnobs, Anatomy
-from gpu_jobs.methods.adapters.lora import config, lowrank
+from gpu_jobs.anatomy import Anatomy
+from gpu_jobs.methods.adapters.lora import LowRank, config, lowrank
 from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -26,13 +26,12 @@ REWRITES = True
 TOLERANCE = 1e-5  # what is saved is the difference to the base: other sums
 
 
-class Knobs(AdapterKnobs):
+class Knobs(LowRank):
     name: Literal["pissa"]
     rank: int = Field(
         8, ge=1, le=4096, description="Singular values that are trained, per weight.", json_schema_extra={"log": True}
     )
     alpha: float = Field(8.0, gt=0, le=65536, description="The update is scaled by alpha / rank.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
     iterations: int = Field(
         0,
         ge=0,

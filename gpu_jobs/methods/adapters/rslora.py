@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from gpu_jobs.anatomy import AdapterKnobs, Anatomy
-from gpu_jobs.methods.adapters.lora import config, lowrank
+from gpu_jobs.anatomy import Anatomy
+from gpu_jobs.methods.adapters.lora import LowRank, config, lowrank
 from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 PAPER = "https://arxiv.org/abs/2312.03732"
 
 
-class Knobs(AdapterKnobs):
+class Knobs(LowRank):
     name: Literal["rslora"]
     rank: int = Field(64, ge=1, le=4096, description="Inner width r of the update.", json_schema_extra={"log": True})
     alpha: float = Field(16.0, gt=0, le=65536, description="The update is scaled by alpha / sqrt(rank).")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
 
 
 def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
