@@ -113,7 +113,7 @@ def test_methods_stand_at_their_costs_with_intervals_the_front_and_both_levels()
     assert (others["x"], others["y"], others["customdata"][0][0]) == ([20], [2.0], "a&lt;b")
     # Student's t with one degree of freedom, 12.706, times .1
     assert front["error_y"]["array"] == [0.0, pytest.approx(1.2706, abs=1e-4)]
-    assert "full fine-tuning" in [note["text"] for note in figure["layout"]["annotations"]]
+    assert "full fine-tuning" in [shape["label"]["text"] for shape in figure["layout"]["shapes"]]
     assert "base 4 lies beyond" in figure["layout"]["meta"]["caption"]
     assert figure["layout"]["xaxis"]["type"] == "log"
     energy = charts.figure_of("method_energy", result, knobs)

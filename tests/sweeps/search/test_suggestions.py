@@ -11,7 +11,7 @@ from webapp.runs.merging import merged
 from webapp.sweeps.definition import Search
 from webapp.sweeps.search import space
 from webapp.sweeps.search.asking import ask
-from webapp.sweeps.search.suggestions import suggested
+from webapp.sweeps.search.suggestions import choices_of_methods, suggested
 from webapp.sweeps.specs import nested
 
 
@@ -22,6 +22,13 @@ def test_the_knobs_of_the_specs_own_methods_are_suggested() -> None:
         f"method.{knob}" for knob in registry.methods("adapters")["lora"].knobs.model_fields
     }
     assert not {path for path in suggested({**SPEC, "method": {"name": "full"}}) if path.startswith("method.")}
+
+
+def test_a_choice_of_methods_begins_with_the_specs_own() -> None:
+    found = choices_of_methods({**SPEC, "kind": "finetune", "method": {"name": "lora"}})
+    assert found["method.name"]["choices"][0] == "lora"
+    assert set(found["method.name"]["choices"]) == {*registry.methods("strategies"), *registry.methods("adapters")}
+    assert found["optimizer.name"]["choices"][0] == "adamw"
 
 
 def test_ranges_lie_around_the_specs_own_value_and_within_the_bounds() -> None:

@@ -76,25 +76,26 @@ class SweepDraft:
     @property
     def suggested(self) -> dict[str, Any]:
         """{path: dimension} of the knobs that a search of this space usually varies, conditions fitted to its rows."""
-        found = suggestions.suggested(self.base.values)
+        spec = self.base.values
+        found = suggestions.choices_of_methods(spec) | suggestions.suggested(spec)
         chosen = {row.path: plains_of(row.choices) for row in self.rows if row.shape == "choices"}
-        fitted = ((path, _fitted(dimension, found, chosen)) for path, dimension in found.items())
+        fitted = ((path, _fitted(path, dimension, spec, chosen)) for path, dimension in found.items())
         return {path: dimension for path, dimension in fitted if dimension is not None}
 
 
-def _fitted(dimension: dict[str, Any], all_: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A suggestion in a space that varies `chosen`: a condition on what it does not vary is met by the base spec, whose
-    choice is the first that is suggested, or keeps the knob from counting at all (None)."""
-    kept: dict[str, Any] = {}
-    for parent, values in dimension.get("when", {}).items():
-        taken = chosen[parent] if parent in chosen else all_.get(parent, {"choices": []})["choices"][:1]
-        common = [value for value in values if value in taken]
-        if not common:
-            return None
-        if parent in chosen and len(common) < len(taken):
-            kept[parent] = common
-    rest = {key: value for key, value in dimension.items() if key != "when"}
-    return {**rest, "when": kept} if kept else rest
+def _fitted(
+    path: str, dimension: dict[str, Any], spec: Mapping[str, Any], chosen: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """A suggestion in a space that varies `chosen`: where methods are chosen, a knob counts only with its own method,
+    and not at all (None) where that one is not among them."""
+    field, _, knob = path.partition(".")
+    parent = f"{field}.name"
+    if not knob or path == parent or parent not in chosen:
+        return dimension
+    own = suggestions.own_method(spec, field)
+    if own not in chosen[parent]:
+        return None
+    return {**dimension, "when": {parent: [own]}} if len(chosen[parent]) > 1 else dimension
 
 
 def opened(spec: Mapping[str, Any]) -> SweepDraft:

@@ -35,6 +35,23 @@ def suggested(spec: Mapping[str, Any], advanced: bool = False) -> dict[str, dict
     return found
 
 
+def choices_of_methods(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """{"method.name": the choice of all methods, the spec's own first}, and so for each family that a spec names."""
+    found: dict[str, dict[str, Any]] = {}
+    for path, schema in knobs.fields(spec):
+        shapes = knobs.shapes(spec, path) if schema.get("group") in ("Method", "Optimization") else {}
+        if len(shapes) > 1:
+            own = own_method(spec, path)
+            found[f"{path}.name"] = {"choices": sorted(shapes, key=lambda name: (name != own, name))}
+    return found
+
+
+def own_method(spec: Mapping[str, Any], path: str) -> str:
+    """The method that a spec names in a field, or takes by default; "" where neither."""
+    given = spec.get(path) or dict(knobs.fields(spec)).get(path, {}).get("default") or {}
+    return str(given.get("name", "")) if isinstance(given, Mapping) else ""
+
+
 def _of_method(path: str, shapes: Mapping[str, Schema], given: Any, advanced: bool) -> dict[str, dict[str, Any]]:
     given = given if isinstance(given, Mapping) else {}
     shape = shapes.get(str(given.get("name")), {})
