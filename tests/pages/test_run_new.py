@@ -19,6 +19,7 @@ from tests.runs import scene
 from webapp.pages.forms.nodes import Block, Knob, Node, walk
 from webapp.pages.forms.spec import spec_form
 from webapp.pages.forms.values import read, written
+from webapp.pages.runs import choices as offered
 from webapp.runs.models import Run, Upload
 
 KINDS = sorted(registry.kinds())
@@ -193,6 +194,24 @@ def test_a_copy_and_a_run_on_top_are_prefilled(team: Team) -> None:
     assert 'value="original"' in page
     page = client.get(f"{address}?base={run.pk}").content.decode()
     assert re.search(rf'<option value="{run.pk}"\s+selected', page)
+
+
+@pytest.mark.django_db
+def test_a_base_that_is_named_is_offered_however_many_came_after_it(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = scene.submit(team.project, user=team.people["editor"])
+    monkeypatch.setattr(offered, "MOST", 0)
+    assert offered.bases(team.project, team.people["editor"]) == []
+    page = team.client("editor").get(f"{reverse('run-new', args=[team.project.slug])}?base={run.pk}").content.decode()
+    assert re.search(rf'<option value="{run.pk}"\s+selected', page)
+
+
+@pytest.mark.django_db
+def test_the_runs_of_sweeps_are_offered_after_the_others(team: Team) -> None:
+    alone, of_a_sweep = (scene.submit(team.project, user=team.people["editor"]) for _ in range(2))
+    Run.objects.filter(pk=of_a_sweep.pk).update(share="sweep:1")
+    assert offered.bases(team.project, team.people["editor"]) == [alone, of_a_sweep]
 
 
 @pytest.mark.django_db

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from webapp.accounts.models import Project, User
 from webapp.runs.models import Artifact, Run
 from webapp.runs.queries import visible
@@ -10,12 +13,27 @@ from webapp.runs.states import FINAL
 MOST = 200
 
 
-def bases(project: Project, user: User) -> list[Run]:
-    """Runs whose model can be started from: the project's own first, newest first. Unfinished ones are waited for."""
+def bases(project: Project, user: User, spec: Mapping[str, Any] | None = None) -> list[Run]:
+    """Runs whose model can be started from: the project's own first, newest first, those of sweeps after the others.
+
+    Unfinished ones are waited for. What `spec` names already is there, however old it is.
+    """
     runs = visible(user).exclude(kind="external").order_by("-id")
-    with_model = set(Artifact.objects.filter(type=Artifact.Type.MODEL, run__in=runs).values_list("run_id", flat=True))
-    usable = [run for run in runs[: 5 * MOST] if run.pk in with_model or run.status not in FINAL]
-    return sorted(usable[:MOST], key=lambda run: run.project_id != project.pk)
+    named = list(runs.filter(pk__in=_named(spec or {})))
+    newest = [*runs.filter(share="")[: 2 * MOST], *runs.exclude(share="")[: 2 * MOST]]
+    with_model = set(
+        Artifact.objects.filter(type=Artifact.Type.MODEL, run__in=newest).values_list("run_id", flat=True).distinct()
+    )
+    usable = [run for run in newest if run.pk in with_model or run.status not in FINAL][:MOST]
+    found = named + [run for run in usable if run not in named]
+    return sorted(found, key=lambda run: run.project_id != project.pk)
+
+
+def _named(spec: Mapping[str, Any]) -> list[int]:
+    """The runs that the spec takes a model from."""
+    sources = [value for value in spec.values() if isinstance(value, Mapping) and value.get("source") == "run"]
+    numbers = [str(source.get("run", "")) for source in sources]
+    return [int(number) for number in numbers if number.isdecimal() and len(number) < 18]
 
 
 def latest_base(project: Project) -> Run | None:

@@ -106,7 +106,7 @@ def _show(
         "is_base_open": bool(draft.base.errors) or draft.base.is_text or request.POST.get("do") in ("json", "form"),
         "may_edit": request.role != Role.VIEWER,
         "kinds": jobs.kinds(),
-        "bases": bases(project, request.user),
+        "bases": bases(project, request.user, draft.base.values),
         "uploads": project.uploads.select_related("blob").order_by("-id")[:200],
         "runs": runs_of(project, request.user)[:RECENT_RUNS],
         "base_run": request.POST.get("run", "") or request.GET.get("run", ""),

@@ -127,7 +127,7 @@ def _show(request: PageRequest, project: Project, draft: Draft, form: RunForm, *
         "form": form,
         "form_errors": {} if quiet and form.is_bound else {**_own(form), **about},
         "kinds": registry.kinds(),
-        "bases": bases(project, request.user),
+        "bases": bases(project, request.user, draft.values),
         "uploads": project.uploads.select_related("blob").order_by("-id")[:200],
         "above": _above(draft, placed.errors, about),
         "crumbs": [{"label": "Runs", "url": reverse("runs", args=[project.slug])}, {"label": "New run"}],

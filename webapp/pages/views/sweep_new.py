@@ -130,7 +130,7 @@ def _choices(request: PageRequest, project: Project, draft: SweepDraft) -> dict[
     suggested = draft.suggested
     return {
         "kinds": registry.kinds(),
-        "bases": bases(project, request.user),
+        "bases": bases(project, request.user, draft.base.values),
         "uploads": project.uploads.select_related("blob").order_by("-id")[:200],
         "runs": drafts.runs_of(project, request.user)[:RECENT_RUNS],
         "base_run": request.POST.get("run", "") or request.GET.get("run", ""),
