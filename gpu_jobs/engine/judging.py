@@ -36,8 +36,7 @@ def judge(spec: Spec, context: Context) -> Iterator[Event]:
         quality |= evaluate(job, "retention")
     yield Metrics(step=0, values=quality)
     yield Log(message=", ".join(f"{name} {value:.4g}" for name, value in quality.items()) + ".")
-    yield from samples.write_samples(job, 0)
-    quality |= samples.read(context.work_dir) if spec.generate else {}
+    quality |= yield from samples.write_samples(job, 0)
     yield Result(values=_result(job, facts, quality, memory) | {
         "speed": {"samples_per_second": count / seconds}, "wall_time_s": time.perf_counter() - begun,
     })  # fmt: skip

@@ -47,8 +47,7 @@ def train(spec: Training, context: Context, ranks: Ranks = ALONE) -> Iterator[Ev
     quality = yield from _evaluate(job)
     if spec.report_test:
         quality |= yield from _evaluate(job, "test")
-    yield from samples.write_samples(job, spec.steps)
-    quality |= samples.read(context.work_dir) if spec.generate else {}
+    quality |= yield from samples.write_samples(job, spec.steps)
     yield Phase(name="save", step=spec.steps, peak_memory_bytes=memory.end("evaluate"))
     yield from _finish(job, memory, quality, telemetry.speed(spec.batch_size))
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -42,16 +41,20 @@ def word_f1(words: list[str], wanted: list[str]) -> float:
     return 2 * common / (len(words) + len(wanted)) if common else 0.0
 
 
-def write_samples(job: Judged, step: int) -> Iterator[Event]:
-    """Greedy answers for the first `generate` samples: a file of them, eval/exact_match and eval/word_f1."""
+def write_samples(job: Judged, step: int) -> Generator[Event, None, dict[str, float]]:
+    """Greedy answers for the first `generate` samples: a file of them, eval/exact_match and eval/word_f1.
+
+    Returns these, {} where none were asked for, and on all ranks but the main one.
+    """
     if not job.spec.generate or job.spec.resolved_task != "causal_lm" or not job.ranks.is_main:
-        return
+        return {}
     found = list(_samples(job))
     rows = ({**sample._asdict(), "exact": sample.is_exact, "f1": sample.f1} for sample in found)
     (job.context.work_dir / FILE).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     yield Artifact(path=FILE, kind="file", step=step)
     yield Metrics(step=step, values=quality(found))
     yield Log(message=f"Wrote {len(found)} answers: {FILE}.")
+    return quality(found)
 
 
 def quality(samples: list[Sample]) -> dict[str, float]:
@@ -60,15 +63,6 @@ def quality(samples: list[Sample]) -> dict[str, float]:
         "eval/exact_match": sum(sample.is_exact for sample in samples) / len(samples),
         "eval/word_f1": sum(sample.f1 for sample in samples) / len(samples),
     }
-
-
-def read(work_dir: Path) -> dict[str, float]:
-    """The quality of the samples that lie in a work folder, {} where there are none."""
-    path = work_dir / FILE
-    if not path.exists():
-        return {}
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return quality([Sample(row["prompt"], row["answer"], row["reference"]) for row in rows])
 
 
 def _samples(job: Judged) -> Iterator[Sample]:

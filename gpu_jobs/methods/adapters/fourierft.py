@@ -31,25 +31,30 @@ class Knobs(AdapterKnobs):
     scale: float = Field(150.0, gt=0, le=10**5, description="Factor of the update.", json_schema_extra={"log": True})
 
 
-def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
+def sizes(knobs: Any, anatomy: Anatomy) -> Shapes:
     """The coefficients of every adapted layer, at most as many as it has weights."""
     return {f"{layer.name}.c": (_count(knobs, layer),) for layer in anatomy.layers(knobs.targets)}
 
 
-def _count(knobs: Knobs, layer: Layer) -> int:
-    return min(knobs.frequencies, layer.inputs * layer.outputs)
+def _count(knobs: Any, layer: Layer) -> int:
+    return int(min(knobs.frequencies, layer.inputs * layer.outputs))
 
 
 def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
     """PEFT's configuration for this model."""
     from peft import FourierFTConfig
 
+    return FourierFTConfig(**coefficients(knobs, target))
+
+
+def coefficients(knobs: Any, target: Any) -> dict[str, Any]:
+    """What PEFT is told of coefficients in a transformed weight: how many in which layer, drawn where, scaled how."""
     small = [layer for layer in target.anatomy.layers(knobs.targets) if _count(knobs, layer) < knobs.frequencies]
-    return FourierFTConfig(
-        n_frequency=knobs.frequencies,
-        n_frequency_pattern={layer.name: _count(knobs, layer) for layer in small},
-        scaling=knobs.scale,
-        random_loc_seed=target.seed,
-        target_modules=target.pattern,
-        fan_in_fan_out=target.fan_in_fan_out,
-    )
+    return {
+        "n_frequency": knobs.frequencies,
+        "n_frequency_pattern": {layer.name: _count(knobs, layer) for layer in small},
+        "scaling": knobs.scale,
+        "random_loc_seed": target.seed,
+        "target_modules": target.pattern,
+        "fan_in_fan_out": target.fan_in_fan_out,
+    }

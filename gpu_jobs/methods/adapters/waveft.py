@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from gpu_jobs.anatomy import AdapterKnobs, Anatomy, Layer
+from gpu_jobs.anatomy import AdapterKnobs, Anatomy
+from gpu_jobs.methods.adapters import fourierft
 from gpu_jobs.shapes import Shapes
 
 if TYPE_CHECKING:
@@ -31,24 +32,12 @@ class Knobs(AdapterKnobs):
 
 
 def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:
-    """The coefficients of every adapted layer, at most as many as it has weights."""
-    return {f"{layer.name}.c": (_count(knobs, layer),) for layer in anatomy.layers(knobs.targets)}
-
-
-def _count(knobs: Knobs, layer: Layer) -> int:
-    return min(knobs.frequencies, layer.inputs * layer.outputs)
+    """The coefficients of every adapted layer, as FourierFT has them."""
+    return fourierft.sizes(knobs, anatomy)
 
 
 def peft_config(knobs: Knobs, target: Any) -> PeftConfig:
     """PEFT's configuration for this model."""
     from peft import WaveFTConfig
 
-    small = [layer for layer in target.anatomy.layers(knobs.targets) if _count(knobs, layer) < knobs.frequencies]
-    return WaveFTConfig(
-        n_frequency=knobs.frequencies,
-        n_frequency_pattern={layer.name: _count(knobs, layer) for layer in small},
-        scaling=knobs.scale,
-        random_loc_seed=target.seed,
-        target_modules=target.pattern,
-        fan_in_fan_out=target.fan_in_fan_out,
-    )
+    return WaveFTConfig(**fourierft.coefficients(knobs, target))
