@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import threading
@@ -100,7 +101,14 @@ class Reader(threading.Thread):
                     pass
             except BlockingIOError:
                 continue
-        self._note_lines(self._printed)
+        self._note_last_line()
+
+    def _catch_up(self) -> None:
+        """What was printed before the last event: no log line may follow it. One chunk is all that a pipe can hold."""
+        os.set_blocking(self._child.output.fileno(), False)
+        with contextlib.suppress(BlockingIOError):
+            self._note()
+        self._note_last_line()
 
     def _hear(self) -> bool:
         """Events. False at the end of the pipe."""
@@ -114,9 +122,10 @@ class Reader(threading.Thread):
         return bool(chunk)
 
     def _keep(self, lines: bytes) -> None:
-        ends = False
+        ends = any(is_final(line) for line in lines.splitlines(keepends=True))
+        if ends:
+            self._catch_up()
         for line in lines.splitlines(keepends=True):
-            ends = ends or is_final(line)
             if is_artifact(line) and isinstance(event := decode(line), Checkpoint | Artifact):
                 self._archive.put(event)
         self._journal.append(lines, urgent=ends)
@@ -134,6 +143,10 @@ class Reader(threading.Thread):
         else:
             self._printed = (self._printed + chunk)[-LONGEST_LINE:]
         return bool(chunk)
+
+    def _note_last_line(self) -> None:
+        printed, self._printed = self._printed, b""
+        self._note_lines(printed)
 
     def _note_lines(self, printed: bytes) -> None:
         """As a terminal would leave them: of a progress bar that was drawn over and over, its last state."""

@@ -29,9 +29,12 @@ def home(tmp_path, monkeypatch):
 
 
 class Reading:
-    """A process and its reader. `end` is what the reader was told of its end, when the process had no last word."""
+    """A process and its reader. `end` is what the reader was told of its end, when the process had no last word.
 
-    def __init__(self, job: Callable[..., None]) -> None:
+    `late`: it reads only when the process has ended.
+    """
+
+    def __init__(self, job: Callable[..., None], *, late: bool = False) -> None:
         events, write_events = context.Pipe(duplex=False)
         output, write_output = context.Pipe(duplex=False)
         process = context.Process(target=job, args=(write_events, write_output))
@@ -42,6 +45,8 @@ class Reading:
         self.journal = Journal(uuid.uuid4())
         archive = Archive(Path(), self.journal, ThreadPoolExecutor(1), Patience())
         self.reader = Reader(Child(process, events, output), self.journal, archive, self._last_word)
+        if late:
+            process.join()
         self.reader.start()
 
     def _last_word(self, end: End) -> Event:
@@ -59,8 +64,13 @@ class Reading:
 def test_prints_are_log_lines_as_a_terminal_would_leave_them():
     entries = Reading(jobs.talkative).entries()
     logs = [entry.message for entry in entries if isinstance(entry, Log)]
-    assert logs[:3] == ["Downloading 100%", "loaded", "a warning of a library"]
+    assert logs == ["Downloading 100%", "loaded", "a warning of a library", "its last words have no newline"]
     assert [type(entry) for entry in entries if not isinstance(entry, Log)] == [Metrics, Result]
+
+
+def test_what_was_printed_before_the_result_is_kept_when_both_lie_in_their_pipes():
+    reading = Reading(jobs.talkative, late=True)
+    assert [type(entry) for entry in reading.entries()] == [*[Log] * 4, Metrics, Result]
 
 
 def test_a_process_that_dies_in_mid_sentence_leaves_whole_events_and_a_last_word():
