@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, cast
 
@@ -320,7 +320,18 @@ def schema(kind: str) -> dict[str, Any]:
 
 
 def references(spec: JobSpec) -> list[str]:
-    """The inputs that must be fetched for it first, like "run:1" and "upload:3"."""
-    sources = [getattr(spec, field) for field in type(spec).model_fields]
-    found = [source.reference() for source in sources if isinstance(source, Source)]
-    return [reference for reference in found if reference]
+    """The inputs that must be fetched for it first, like "run:1" and "upload:3", each once, wherever it names them."""
+    found = [source.reference() for source in _sources(spec)]
+    return list(dict.fromkeys(reference for reference in found if reference))
+
+
+def _sources(value: object) -> Iterator[Source]:
+    """Every source that a field, a list or a model inside holds, in the order in which they stand."""
+    if isinstance(value, Source):
+        yield value
+    elif isinstance(value, BaseModel):
+        for field in type(value).model_fields:
+            yield from _sources(getattr(value, field))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _sources(item)

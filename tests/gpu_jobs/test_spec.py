@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gpu_jobs import registry, spec
+from gpu_jobs.sources import DataSource, ModelSource
 from tests.gpu_jobs.training import TINY
 
 EXAMPLE = {
@@ -50,6 +51,23 @@ def test_references_are_the_runs_and_uploads_that_must_be_fetched() -> None:
     upload = {**EXAMPLE, "data": {"source": "upload", "upload": 3}}
     assert spec.references(spec.parse(upload)) == ["run:1", "upload:3"]
     assert spec.references(spec.parse(TINY)) == []
+
+
+def test_references_are_found_in_lists_and_in_models_inside_and_named_once() -> None:
+    class Part(BaseModel):
+        model: ModelSource
+        data: DataSource | None = None
+
+    class Nested(spec.JobSpec):
+        base: ModelSource
+        parts: list[Part]
+        more: list[DataSource]
+
+    run = {"source": "run", "run": 1}
+    parts = [{"model": {"source": "run", "run": 2}, "data": {"source": "upload", "upload": 3}}, {"model": run}]
+    builtin, upload = {"source": "builtin"}, {"source": "upload", "upload": 4}
+    nested = Nested.model_validate({"kind": "nested", "base": run, "parts": parts, "more": [builtin, upload]})
+    assert spec.references(nested) == ["run:1", "run:2", "upload:3", "upload:4"]
 
 
 def test_an_unknown_field_is_refused() -> None:
