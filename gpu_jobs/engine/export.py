@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from gpu_jobs.engine.adapters import peft
 from gpu_jobs.engine.checkpoint import persistent_buffers, whole
 from gpu_jobs.engine.optim import is_adapter
 from gpu_jobs.sources import HubModel, new_model
-from gpu_jobs.spec import Training
+from gpu_jobs.spec import Reading, Training
 
 ABOUT = "hone.json"
 
@@ -26,25 +28,38 @@ def gather(model: Any) -> dict[str, Tensor]:
 
 def save(spec: Training, model: Any, weights: dict[str, Tensor] | None, tokenizer: Any, work_dir: Path) -> Path:
     """Writes `model/` with save_pretrained (PEFT's, for an adapter), the tokenizer and `hone.json`; returns it."""
+    _use_cache(model, spec)
+    write = partial(_save_adapter, spec, model, weights) if is_adapter(spec) else None
+    return publish(work_dir, model, tokenizer, about(spec) | labels(spec, model), write, weights)
+
+
+def publish(
+    work_dir: Path,
+    model: Any,
+    tokenizer: Any,
+    told: dict[str, Any],
+    write: Callable[[Path], None] | None = None,
+    weights: dict[str, Tensor] | None = None,
+) -> Path:
+    """Writes `model/` under another name, and gives it its own when complete; `told` is `hone.json`."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    partial, final = work_dir / ".model", work_dir / "model"
-    shutil.rmtree(partial, ignore_errors=True)
-    _use_cache(model, spec)
-    if is_adapter(spec):
-        _save_adapter(spec, model, weights, partial)
+    hidden, final = work_dir / ".model", work_dir / "model"
+    shutil.rmtree(hidden, ignore_errors=True)
+    if write is None:
+        model.save_pretrained(hidden, state_dict=weights)
     else:
-        model.save_pretrained(partial, state_dict=weights)
+        write(hidden)
     if tokenizer is not None:
-        tokenizer.save_pretrained(partial)
-    (partial / ABOUT).write_text(json.dumps(about(spec) | _labels(spec, model), indent=2) + "\n")
+        tokenizer.save_pretrained(hidden)
+    (hidden / ABOUT).write_text(json.dumps(told, indent=2) + "\n")
     shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
+    hidden.rename(final)
     return final
 
 
-def _use_cache(model: Any, spec: Training) -> None:
+def _use_cache(model: Any, spec: Reading) -> None:
     """Training has turned the cache for generation off; whoever loads the model wants it."""
     if spec.resolved_task == "causal_lm":
         model.config.use_cache = True
@@ -71,7 +86,7 @@ def about(spec: Training) -> dict[str, Any]:
     return {"kind": spec.kind, "task": spec.resolved_task, "method": spec.method.name, "base": base}
 
 
-def _labels(spec: Training, model: Any) -> dict[str, Any]:
+def labels(spec: Reading, model: Any) -> dict[str, Any]:
     """The classes of a classifier, which an adapter's folder names nowhere else."""
     if spec.resolved_task == "causal_lm":
         return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -98,8 +99,18 @@ class Job(Judged):
         )
 
 
-def prepare(spec: Training, context: Context, ranks: Ranks) -> Job:
-    """Loads and builds everything, and goes back to the checkpoint when there is one. Raises JobError."""
+def prepare(
+    spec: Training,
+    context: Context,
+    ranks: Ranks,
+    *,
+    model: Any = None,
+    wrap: Callable[[Hooks], Hooks] = lambda hooks: hooks,
+) -> Job:
+    """Loads and builds everything, and goes back to the checkpoint when there is one. Raises JobError.
+
+    `model` is trained instead of the spec's where one is given, and `wrap` may put more around the method's hooks.
+    """
     device = devices.pick(ranks.rank)
     devices.make_deterministic(device)
     devices.seed(spec.seed)
@@ -109,10 +120,10 @@ def prepare(spec: Training, context: Context, ranks: Ranks) -> Job:
     bf16 = precision.is_bf16(spec, device)
     _check_memory(spec, device, bf16=bf16)
     loaded, retention = _load_data(spec, context, ranks)
-    bare = _build(spec, context, loaded)
-    hooks, target = optimization.build_hooks(spec, bare), optimization.build_objective(spec)
+    bare = _prepared(spec, _build(spec, context, loaded) if model is None else model, loaded)
+    hooks, target = wrap(optimization.build_hooks(spec, bare)), optimization.build_objective(spec)
     facts = _facts(spec, bare, hooks, loaded, bf16=bf16)
-    model = _place(spec, bare, ranks, device, bf16=bf16)
+    placed = _place(spec, bare, ranks, device, shrink=bf16 and model is None, bf16=bf16)
     devices.seed(spec.seed + ranks.rank)  # dropout differs between ranks
     job = Job(
         spec=spec,
@@ -123,7 +134,7 @@ def prepare(spec: Training, context: Context, ranks: Ranks) -> Job:
         data=loaded,
         retention=retention,
         bare=bare,
-        model=model,
+        model=placed,
         hooks=hooks,
         objective=target,
         loss_sum=objective.compiled(target.loss_sum) if spec.compile else target.loss_sum,
@@ -183,7 +194,7 @@ def _tokenizer(spec: Training, context: Context) -> Any:
 
 
 def _build(spec: Training, context: Context, loaded: Data) -> Any:
-    model = models.build(
+    return models.build(
         spec.model,
         context=context,
         seed=spec.seed,
@@ -192,6 +203,10 @@ def _build(spec: Training, context: Context, loaded: Data) -> Any:
         labels=loaded.labels,
         pad_token_id=getattr(loaded.tokenizer, "pad_token_id", None),
     )
+
+
+def _prepared(spec: Training, model: Any, loaded: Data) -> Any:
+    """The model with the spec's method on it. Raises JobError where it can't take the spec's samples."""
     limit = getattr(model.config, "max_position_embeddings", None)
     if limit and spec.resolved_task != "image_classification" and spec.sequence_length > limit:
         raise ModelError(f"sequence_length must not exceed the model's context: {spec.sequence_length} > {limit}.")
@@ -204,11 +219,11 @@ def _build(spec: Training, context: Context, loaded: Data) -> Any:
     return adapted
 
 
-def _place(spec: Training, bare: Any, ranks: Ranks, device: torch.device, *, bf16: bool) -> nn.Module:
-    """Puts the model on its device, shared out as asked."""
+def _place(spec: Training, bare: Any, ranks: Ranks, device: torch.device, *, shrink: bool, bf16: bool) -> nn.Module:
+    """Puts the model on its device, shared out as asked; frozen weights in bfloat16 where they may shrink."""
     if spec.gradient_checkpointing:
         _checkpoint_activations(bare)
-    if bf16 and not (ranks.world > 1 and spec.parallel == "fsdp"):  # which wants one type in each block
+    if shrink and not (ranks.world > 1 and spec.parallel == "fsdp"):  # which wants one type in each block
         precision.shrink_frozen(bare)
     if not (ranks.world > 1 and spec.parallel == "fsdp"):  # which moves one block at a time, and only its part
         bare.to(device)

@@ -35,11 +35,11 @@ def train(spec: Training, context: Context, ranks: Ranks = ALONE) -> Iterator[Ev
     job = prepare(spec, context, ranks)
     job.begun, telemetry = begun, Telemetry(job.device)
     yield job.started()
-    yield Log(message=_opening(job))
+    yield Log(message=opening(job))
     yield from _begin(job)
     yield Phase(name="train", step=job.progress.step, peak_memory_bytes=memory.end("load"))
     with Monitor(MONITOR_INTERVAL_S) as monitor:
-        stopped = yield from _steps(job, telemetry, monitor)
+        stopped = yield from steps(job, telemetry, monitor)
     if stopped:
         return
     job.hooks.finish()
@@ -65,7 +65,7 @@ def _begin(job: Job) -> Iterator[Event]:
     yield Log(message=f"Before the first step: {_measured(job.before)}.")
 
 
-def _steps(job: Job, telemetry: Telemetry, monitor: Monitor) -> Generator[Event, None, bool]:
+def steps(job: Job, telemetry: Telemetry, monitor: Monitor) -> Generator[Event, None, bool]:
     """All updates that are left, with their evaluations and checkpoints. Returns whether it was asked to stop."""
     spec, should_stop = job.spec, False
     telemetry.restart()
@@ -218,7 +218,8 @@ def _stop(job: Job) -> Iterator[Event]:
     yield Stopped(step=job.progress.step)
 
 
-def _opening(job: Job) -> str:
+def opening(job: Job) -> str:
+    """What is trained on what, for the log."""
     parameters, samples = job.facts["parameters"], job.facts["data"]["samples"]
     start = f"from step {job.progress.step}" if job.progress.step else "from the start"
     return (

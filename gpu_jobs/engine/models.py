@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gpu_jobs.context import Context
@@ -175,6 +176,14 @@ def _load(
     config = _read_config(base, labels)
     _check_direction(config, task)
     return _read_weights(base, config, task, dtype)
+
+
+def read_folder(path: Path, context: Context, task: str, labels: list[str] | None) -> Any:
+    """The model of a folder that was just written, in fp32. Raises ModelError."""
+    import torch
+
+    with _quiet():
+        return _load(Folder(path), context, task, labels, torch.float32)
 
 
 def _adapter(

@@ -76,7 +76,7 @@ def test_an_unknown_field_is_refused() -> None:
 
 def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValidationError, match="'finetune', 'pretrain'"):
-        spec.parse({**TINY, "kind": "prune"})
+        spec.parse({**TINY, "kind": "bake"})
 
 
 def test_a_batch_that_does_not_divide_is_named_with_the_rule() -> None:
