@@ -28,7 +28,6 @@ def gather(model: Any) -> dict[str, Tensor]:
 
 def save(spec: Training, model: Any, weights: dict[str, Tensor] | None, tokenizer: Any, work_dir: Path) -> Path:
     """Writes `model/` with save_pretrained (PEFT's, for an adapter), the tokenizer and `hone.json`; returns it."""
-    _use_cache(model, spec)
     write = partial(_save_adapter, spec, model, weights) if is_adapter(spec) else None
     return publish(work_dir, model, tokenizer, about(spec) | labels(spec, model), write, weights)
 
@@ -46,6 +45,8 @@ def publish(
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     hidden, final = work_dir / ".model", work_dir / "model"
+    if told["task"] == "causal_lm":
+        model.config.use_cache = True  # training has turned it off; whoever loads the model wants it
     shutil.rmtree(hidden, ignore_errors=True)
     if write is None:
         model.save_pretrained(hidden, state_dict=weights)
@@ -57,12 +58,6 @@ def publish(
     shutil.rmtree(final, ignore_errors=True)
     hidden.rename(final)
     return final
-
-
-def _use_cache(model: Any, spec: Reading) -> None:
-    """Training has turned the cache for generation off; whoever loads the model wants it."""
-    if spec.resolved_task == "causal_lm":
-        model.config.use_cache = True
 
 
 def _save_adapter(spec: Training, model: Any, weights: dict[str, Tensor] | None, folder: Path) -> None:

@@ -109,11 +109,14 @@ def _enter(model: Any, first: nn.Module, batch: Batch, device: torch.device) -> 
     kept: list[Given] = []
 
     def keep(_: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        options = dict(options)
+        options = {
+            name: None if "past" in name else value for name, value in options.items()
+        }  # run twice, it would grow
         hidden, rest = (arguments[0], arguments[1:]) if arguments else (options.pop("hidden_states"), ())
         kept.append(Given(hidden.detach().cpu(), rest, options, _counted(batch)))
         raise _EnoughError
 
+    model.config.use_cache = False  # blocks are run more than once, and a cache would grow
     handle = first.register_forward_pre_hook(keep, with_kwargs=True)
     try:
         with torch.no_grad():
