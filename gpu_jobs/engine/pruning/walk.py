@@ -109,9 +109,7 @@ def _enter(model: Any, first: nn.Module, batch: Batch, device: torch.device) -> 
     kept: list[Given] = []
 
     def keep(_: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-        options = {
-            name: None if "past" in name else value for name, value in options.items()
-        }  # run twice, it would grow
+        options = dict(options)
         hidden, rest = (arguments[0], arguments[1:]) if arguments else (options.pop("hidden_states"), ())
         kept.append(Given(hidden.detach().cpu(), rest, options, _counted(batch)))
         raise _EnoughError
