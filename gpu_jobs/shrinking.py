@@ -90,6 +90,7 @@ class Retrain(BaseModel):
 class Shrinking(Reading):
     """A trained model in, a smaller one out. `data` is what it is judged on and retrained with."""
 
+    method: Any = knob(None, "How it is made smaller.", "Method")  # each kind says which there are
     calibration: Calibration = knob({}, "The samples it is looked at with.", "Calibration", validate_default=True)
     retrain: Retrain | None = knob(None, "Training afterwards. Empty: none.", "Retraining")
     evaluate: list[DataSource] = knob(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import Any
@@ -17,6 +18,7 @@ from tests.pages.team import Team
 from tests.pages.test_markup import check
 from tests.runs import scene
 from webapp.pages.forms.nodes import Block, Knob, Node, walk
+from webapp.pages.forms.schema import ASKED
 from webapp.pages.forms.spec import spec_form
 from webapp.pages.forms.values import read, written
 from webapp.pages.runs import choices as offered
@@ -54,10 +56,22 @@ def test_an_untouched_form_is_the_spec_with_its_defaults(kind: str) -> None:
 @pytest.mark.parametrize(("kind", "block", "value"), [(kind, *choice) for kind in KINDS for choice in choices(kind)])
 def test_every_choice_shows_its_own_fields_and_can_be_read_back(kind: str, block: str, value: str) -> None:
     schema = specs.schema(kind)
-    chosen = {block: {"name": value, "source": value}}
+    *outer, last = block.split(".")
+    chosen: dict[str, Any] = {last: {"name": value, "source": value}}
+    for part in reversed(outer):
+        chosen = {part: chosen}
     nodes = list(walk(spec_form(schema, chosen).groups))
-    assert next(node for node in nodes if isinstance(node, Block) and node.name == block).selected == value
-    assert value in read(schema, posted(nodes))[block].values()
+    found = next(node for node in nodes if isinstance(node, Block) and node.name == block)
+    again = functools.reduce(dict.__getitem__, [*outer, last], read(schema, posted(nodes)))
+    assert found.selected == value and (value in again.values() or found.tag == ASKED)
+
+
+def test_a_part_that_may_be_left_out_is_left_out_until_it_is_asked_for() -> None:
+    schema = specs.schema("prune")
+    for values in ({}, {"retrain": None}):
+        assert "retrain" not in read(schema, posted(list(walk(spec_form(schema, values).groups))))
+    nodes = list(walk(spec_form(schema, {"retrain": {"steps": 7}}).groups))
+    assert read(schema, posted(nodes))["retrain"]["steps"] == 7
 
 
 def test_what_is_read_is_typed_and_what_is_not_a_number_stays_as_it_was_typed() -> None:

@@ -63,6 +63,15 @@ def without_null(schema: Json, definitions: Json) -> tuple[Json, bool]:
     return {**resolved(rest[0], definitions), **outer}, True
 
 
+ASKED = "is_set"  # the tag of an object that may be left out: no property of a spec
+
+
+def choice(part: Part, definitions: Json) -> Union | None:
+    """What is chosen at a part of several objects, or whether a single one that may be left out is there."""
+    found = union(part.schema, definitions)
+    return Union(ASKED, {"yes": part.schema}) if found is None and part.optional else found
+
+
 def union(schema: Json, definitions: Json) -> Union | None:
     """The union that `schema` is: several tagged objects, or a single one with a constant property."""
     discriminator = schema.get("discriminator")

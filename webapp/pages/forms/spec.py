@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webapp.pages.forms.nodes import Block, Group, Knob, Node, Path, walk
-from webapp.pages.forms.schema import Json, Part, is_object, parts, union
+from webapp.pages.forms.schema import ASKED, Json, Part, Union, choice, is_object, parts
 from webapp.pages.forms.values import widget_of, written
 
 Error = Mapping[str, Any]
@@ -52,19 +52,24 @@ def _children(schema: Json, definitions: Json, path: Path, values: object) -> It
 
 def _block(part: Part, definitions: Json, path: Path, value: object) -> Block:
     block = Block(path=path, **_about(part))
-    choice, schema = union(part.schema, definitions), part.schema
-    if choice:
-        given = str(value.get(choice.tag, "")) if isinstance(value, Mapping) else ""
-        block.tag = choice.tag
-        block.selected = given if given in choice.options else "" if part.optional else next(iter(choice.options))
-        block.options = [("", "default")] * part.optional + [
-            (tag, str(option.get("title", tag))) for tag, option in choice.options.items()
+    there, schema = choice(part, definitions), part.schema
+    if there:
+        block.tag, block.selected = there.tag, _selected(part, there, value)
+        block.options = [("", "empty")] * part.optional + [
+            (tag, str(option.get("title", tag))) for tag, option in there.options.items()
         ]
-        schema = choice.options.get(block.selected, {})
-        block.about = str(schema.get("description", ""))
-        value = {**(value if isinstance(value, Mapping) else {}), choice.tag: block.selected}
+        schema = there.options.get(block.selected, {})
+        block.about = "" if there.tag == ASKED else str(schema.get("description", ""))
+        value = {**(value if isinstance(value, Mapping) else {}), there.tag: block.selected}
     block.children = list(_children(schema, definitions, path, value))
     return block
+
+
+def _selected(part: Part, there: Union, value: object) -> str:
+    if there.tag == ASKED:
+        return "yes" if isinstance(value, Mapping) else ""
+    given = str(value.get(there.tag, "")) if isinstance(value, Mapping) else ""
+    return given if given in there.options else "" if part.optional else next(iter(there.options))
 
 
 def _knob(part: Part, path: Path, value: object, source: str) -> Knob:

@@ -12,7 +12,7 @@ from django.http import QueryDict
 from webapp.accounts.errors import Invalid
 from webapp.api.errors import Invalid as ApiInvalid
 from webapp.api.wire import refuse_unstorable
-from webapp.pages.forms.schema import Json, Part, is_object, parts, union
+from webapp.pages.forms.schema import ASKED, Json, Part, choice, is_object, parts
 
 WORDS = {"true": True, "false": False}
 
@@ -80,14 +80,15 @@ def _object(schema: Json, definitions: Json, data: QueryDict, path: tuple[str, .
 
 
 def _block(part: Part, definitions: Json, data: QueryDict, path: tuple[str, ...]) -> dict[str, Any] | None:
-    choice = union(part.schema, definitions)
-    if choice is None:
+    there = choice(part, definitions)
+    if there is None:
         return _object(part.schema, definitions, data, path)
-    given = data.get(".".join((*path, choice.tag)), "")
-    if part.optional and given not in choice.options:
+    given = data.get(".".join((*path, there.tag)), "")
+    if part.optional and given not in there.options:
         return None
-    tag = given if given in choice.options else _usual(part, choice.tag, list(choice.options))
-    return {choice.tag: tag, **_object(choice.options[tag], definitions, data, path)}
+    tag = given if given in there.options else _usual(part, there.tag, list(there.options))
+    values = _object(there.options[tag], definitions, data, path)
+    return values if there.tag == ASKED else {there.tag: tag, **values}
 
 
 def _usual(part: Part, tag: str, options: list[str]) -> str:
