@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from gpu_jobs import cost
 from gpu_jobs.engine import folders
 from gpu_jobs.engine.optim import own_parameters
+from gpu_jobs.engine.shrinking import kernels
 from gpu_jobs.engine.shrinking.change import Change
 from gpu_jobs.engine.shrinking.saving import weights
 from gpu_jobs.engine.shrinking.subject import Subject
@@ -59,6 +61,7 @@ def final(subject: Subject, change: Change, before: dict[str, Any]) -> tuple[dic
         "latency": {
             "dense_s": before["latency_s"], "stored_s": latency(subject), "samples": 1,
             "tokens": subject.spec.sequence_length, "device": subject.device.type,
+            **_on_kernels(subject, change),
         },
         **change.facts.get("result", {}),
     }  # fmt: skip
@@ -98,10 +101,25 @@ def flops(subject: Subject) -> int | None:
     return None if not isinstance(found, int) else found // subject.spec.batch_size
 
 
-@torch.no_grad()
+def _on_kernels(subject: Subject, change: Change) -> dict[str, float]:
+    """In bfloat16, dense and by the 2:4 kernels, where this device has them and the layers fit."""
+    if not kernels.has_sparse_kernels(subject.device):
+        return {}
+    subject.bare.to(subject.device)
+    held = kernels.sparse(subject.bare, change)
+    if held is None:
+        return {}
+    plain = copy.deepcopy(subject.bare).to(torch.bfloat16)
+    return {"dense_bf16_s": _median(subject, plain), "sparse_bf16_s": _median(subject, held)}
+
+
 def latency(subject: Subject) -> float:
     """Seconds of one sample's forward on this device: the median of several, warm."""
-    model = subject.bare.to(subject.device).eval()
+    return _median(subject, subject.bare.to(subject.device).eval())
+
+
+@torch.no_grad()
+def _median(subject: Subject, model: Any) -> float:
     batch = {name: value[:1].to(subject.device) for name, value in subject.sample().items() if name != "labels"}
     times = []
     for _ in range(WARM_UPS + REPEATS):
