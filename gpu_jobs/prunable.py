@@ -60,6 +60,8 @@ class PruningKnobs(registry.Knobs):
         offered = getattr(registry.method_of(self).module, "PATTERNS", ALL_PATTERNS)
         if self.pattern not in offered:
             raise ValueError(f"pattern {self.pattern!r} is not for {self.name!r}: choose {' or '.join(offered)}")
+        if self.unit not in (units := getattr(registry.method_of(self).module, "UNITS", (self.unit,))):
+            raise ValueError(f"unit {self.unit!r} is not for {self.name!r}: choose {' or '.join(units)}")
         if self.pattern == "structured" and self.targets != "all":
             raise ValueError("targets must be all with pattern 'structured': unit says what is removed")
         return self

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from gpu_jobs.contracts import Hooks, Step
-from gpu_jobs.engine.pruning import allocation, layers, scoring
-from gpu_jobs.engine.pruning.masks import everywhere
+from gpu_jobs.engine.pruning import layers, scoring
 from gpu_jobs.engine.shrinking import Change, Subject
 from gpu_jobs.engine.shrinking.retraining import Around, Masked, apply
 from gpu_jobs.events import Event
@@ -82,14 +81,8 @@ class Pruning(Masked):
         was = self._inner.model.training
         values = scoring.scores(self._subject, self._spec, found)
         self._inner.model.train(was)
-        self._masks.update(self._chosen(found, values))
+        self._masks.update(scoring.selected(self._subject, self._spec, found, values, self._sparsity))
         apply(self._inner.model, self._masks)
-
-    def _chosen(self, found: dict[str, layers.Layer], values: dict[str, Tensor]) -> dict[str, Tensor]:
-        if self._spec.allocation == "global":
-            return everywhere(values, self._sparsity)
-        shares = allocation.shares(self._subject, self._spec, found, self._sparsity)
-        return {name: scoring.choose(self._spec, value, shares[name]) for name, value in values.items()}
 
     def readings(self) -> dict[str, float | Tensor]:
         return {**self._inner.readings(), "prune/sparsity": self._sparsity}

@@ -65,15 +65,24 @@ def _at_once(
     subject: Subject, spec: Spec, found: Mapping[str, Layer], sparsity: float
 ) -> Generator[Event, None, Masks]:
     yield Log(message=f"Scoring {len(found)} layers by {spec.method.name}.")
-    values = scores(subject, spec, found)
-    if spec.allocation == "global":
-        chosen = everywhere(values, sparsity)
-    else:
-        shares = allocation.shares(subject, spec, found, sparsity)
-        chosen = {name: choose(spec, values[name], shares[name]) for name in found}
-    for name, layer in found.items():
-        layer.write(layer.weight * chosen[name].to(layer.module.weight.device))
+    rounds = 1 if nm(spec.method.pattern) else getattr(spec.method, "rounds", 1)
+    chosen: Masks = {}
+    for number in range(1, rounds + 1):
+        values = scores(subject, spec, found)
+        chosen = selected(subject, spec, found, values, 1 - (1 - sparsity) ** (number / rounds))
+        for name, layer in found.items():
+            layer.write(layer.weight * chosen[name].to(layer.module.weight.device))
     return chosen
+
+
+def selected(
+    subject: Subject, spec: Spec, found: Mapping[str, Layer], values: Mapping[str, Tensor], sparsity: float
+) -> Masks:
+    """The masks that scores make of this sparsity, shared out as the spec says."""
+    if spec.allocation == "global":
+        return everywhere(values, sparsity)
+    shares = allocation.shares(subject, spec, found, sparsity)
+    return {name: choose(spec, values[name], shares[name]) for name in found}
 
 
 def _one_by_one(

@@ -77,12 +77,19 @@ def check(model: Any, unit: str) -> None:
 def _lowest_out(subject: Subject, spec: Spec) -> Units:
     module, share = registry.method_of(spec.method).module, spec.method.sparsity
     if spec.method.unit == "blocks" and hasattr(module, "blocks"):
-        seen = walk.through(subject.bare, subject.batches(), subject.device)
-        scores = torch.tensor([module.blocks(spec.method, pairs) for pairs in seen])
+        count = len(_stack(subject.bare)[1])
+        seen = enumerate(walk.through(subject.bare, subject.batches(), subject.device))
+        scores = torch.tensor([module.blocks(spec.method, pairs, number, count) for number, pairs in seen])
+        _refuse_protected(scores, removed(share, count))
         return Units(blocks=_kept(scores, share, "blocks").tolist())
     found = layers.find(subject.bare, "all", spec.seed)
     values = {name: value.nan_to_num(neginf=0.0) for name, value in scoring.scores(subject, spec, found).items()}
     return chosen(subject.bare, values, spec.method.unit, share)
+
+
+def _refuse_protected(scores: Tensor, count: int) -> None:
+    if count > (free := int(scores.isfinite().sum())):
+        raise MethodError(f"method.sparsity asks for {count} blocks, and {free} are not protected: lower either.")
 
 
 def chosen(model: Any, values: Mapping[str, Tensor], unit: str, share: float) -> Units:

@@ -4,13 +4,16 @@ Contract: `Knobs(prunable.PruningKnobs)`, and one of
 
     score(knobs, layer) -> Tensor          (out, in), of one layer: `layer` is an `engine.pruning.layers.Layer` with its
                                            weight, statistics of its inputs as NEEDS says, and a generator
-    scores(knobs, model, batches, loss_sum) -> {name: Tensor}
+    scores(knobs, model, batches, loss_sum, layers) -> {name: Tensor}
                                            of the whole model at once, (out, in) each: `batches` are those of the
-                                           calibration, on the model's device, and `loss_sum(model, batch)` is the
-                                           loss summed over the targets
+                                           calibration, on the model's device, `loss_sum(batch)` is the model's loss
+                                           summed over the targets, and `layers` are those to be scored, by name.
+                                           With a knob `rounds`, it is asked again after each share that went
     Hooks                                  of a training that learns the masks (`contracts.Hooks`), which `found()`
                                            tells: {name: (out, in) bool}; `setup(knobs, model)` says what is trained
-    blocks(knobs, block) -> float          of a whole block, given its inputs and outputs
+    blocks(knobs, pairs, number, count) -> float
+                                           of block `number` of `count`: pairs of what batches were before and after
+                                           it, (tokens, width) each; infinite where it must stay
 
 Optional:
 
@@ -20,5 +23,5 @@ Optional:
 
 Constants: NEEDS, what is gathered of a layer's inputs: "norms" (in,), the root of the summed squares, or "hessian"
 (in, in), X X^T; SCOPE, where weights are compared: "row" (the inputs of one output) or "matrix"; PATTERNS, those that
-it can do; IS_ORDER_FREE = False where the score depends on what was pruned before.
+it can do; UNITS, what it can judge where structured.
 """
