@@ -89,15 +89,16 @@ def magnitudes(chunk: Chunk) -> list[Tensor]:
     return [delta.abs() for delta in chunk.deltas]
 
 
-def largest(stream: Stream, scope: Scope, kept: Callable[[int], int]) -> Cutoffs:
-    """The magnitude of the smallest entry that is kept when `kept(n)` of n are; infinite where none is."""
+def largest(stream: Stream, scope: Scope, *kept: Callable[[int], int]) -> list[Cutoffs]:
+    """For each of `kept` the magnitude of the smallest entry when so many of n are kept; infinite where none is."""
     from gpu_jobs.engine.merging.selection import order_statistics
 
-    by_name: dict[str, list[float]] = {}
+    cutoffs = [Cutoffs({}) for _ in kept]
     for part in stream.of(scope):
-        found = order_statistics(part, magnitudes, lambda n: [n - kept(n)])
-        by_name |= {name: [expert[0] for expert in found] for name in part.names}
-    return Cutoffs(by_name)
+        found = order_statistics(part, magnitudes, lambda n: [n - share(n) for share in kept])
+        for one, values in zip(cutoffs, zip(*found, strict=True), strict=True):
+            one.by_name.update({name: list(values) for name in part.names})
+    return cutoffs
 
 
 def trimmed(chunk: Chunk, cutoffs: Cutoffs) -> list[Tensor]:

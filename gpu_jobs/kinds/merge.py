@@ -11,7 +11,7 @@ from gpu_jobs import registry
 from gpu_jobs.context import Context
 from gpu_jobs.deltas import MergerKnobs
 from gpu_jobs.events import Event
-from gpu_jobs.sources import DataSource, ModelSource, Source, new_model
+from gpu_jobs.sources import Data, DataSource, ModelSource, Source, new_model
 from gpu_jobs.spec import EVAL_BATCHES, PRECISION, SEED, JobSpec, knob
 
 if TYPE_CHECKING:
@@ -127,9 +127,10 @@ class Spec(JobSpec):
         """The experts that are merged."""
         return self.experts[: self.first]
 
-    def data(self) -> list[Source]:
+    def data(self) -> list[Data]:
         """What is judged on, each once: the data of the experts' tasks, then the rest."""
-        found = [expert.data for expert in self.chosen if expert.data is not None] + list(self.tasks)
+        own = [expert.data for expert in self.chosen if expert.data is not None]
+        found: list[Data] = [*own, *self.tasks]
         return [source for number, source in enumerate(found) if source not in found[:number]]
 
     def plan(self, base: Mapping[str, dict[str, Any]]) -> Plan:
@@ -175,7 +176,7 @@ class Spec(JobSpec):
             raise ValueError(
                 f"coefficients {self.coefficients.name!r} are found on held-out data: name an expert's data, or tasks"
             )
-        if self.split == "test" and any(not source.has_test for source in self.data()):  # type: ignore[attr-defined]
+        if self.split == "test" and any(not source.has_test for source in self.data()):
             raise ValueError(
                 "split 'test' needs a test split of all data: set test_fraction of each, to 0.1 for example"
             )

@@ -17,6 +17,7 @@ from gpu_jobs.engine.export import stored_bytes
 from gpu_jobs.engine.folders import Folder
 from gpu_jobs.engine.merging.weights import DTYPES, Weights, pieces
 from gpu_jobs.errors import ModelError
+from gpu_jobs.shapes import is_hidden_matrix
 from gpu_jobs.sources import HubModel, RunModel, Source
 
 if TYPE_CHECKING:
@@ -54,11 +55,12 @@ class Party:
         return tuple(name for name, about in self.base.weights.tensors.items() if about.is_float)
 
     def stream(self, weights: tuple[float, ...], seed: int, *, whole: bool = False) -> Stream:
-        """The task vectors; `whole` gives each weight in one piece."""
+        """The task vectors; `whole` gives each matrix between hidden states in one piece."""
         return Stream(len(self.experts), self.merged, lambda name: self._read(name, weights, seed, whole=whole))
 
     def _read(self, name: str, weights: tuple[float, ...], seed: int, *, whole: bool) -> Iterator[Chunk]:
-        for start, stop in pieces(self.base.weights.tensors[name].shape, whole=whole):
+        shape = self.base.weights.tensors[name].shape
+        for start, stop in pieces(shape, whole=whole and is_hidden_matrix(name, shape)):
             base = self.base.weights.rows(name, start, stop).float()
             deltas = [expert.weights.rows(name, start, stop).float().sub_(base) for expert in self.experts]
             yield Chunk(name, start, base, deltas, weights, seed)
@@ -74,8 +76,8 @@ def gather(spec: Spec, context: Context) -> Party:
         _check_adapter(folder, name, base, context)
         experts.append(_member(expert.model, name, context, str(number)))
     party = Party(base, [_renamed(expert, experts, number) for number, expert in enumerate(experts)])
-    for expert in party.experts:
-        check(expert, base)
+    for member in party.experts:
+        check(member, base)
     return party
 
 

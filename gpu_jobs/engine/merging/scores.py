@@ -13,7 +13,8 @@ from gpu_jobs.engine import device as devices
 from gpu_jobs.engine.evaluation import Side, evaluate
 from gpu_jobs.engine.folders import Folder
 from gpu_jobs.engine.merging.experts import Party, task_of
-from gpu_jobs.sources import BuiltinData, Source
+from gpu_jobs.sources import BuiltinData
+from gpu_jobs.sources import Data as DataOptions
 
 if TYPE_CHECKING:
     from gpu_jobs.kinds.merge import Spec
@@ -44,7 +45,7 @@ class Bench:
         self.tokenizer = models.tokenizer_of(party.base.folder, context)
         self.data = {name: self._load(source) for name, source in zip(self.names, sources, strict=True)}
 
-    def _load(self, source: Source) -> data.Data:
+    def _load(self, source: DataOptions) -> data.Data:
         is_text = self.task != "image_classification"
         return data.load(
             source, task=str(self.task), tokenizer=(self.tokenizer or {"name": "byte"}) if is_text else None,
@@ -89,13 +90,13 @@ def means(judged: Judged) -> Quality:
     return {name: sum(quality[name] for quality in judged.values()) / len(judged) for name in measures}
 
 
-def _named(sources: list[Source]) -> list[str]:
+def _named(sources: list[DataOptions]) -> list[str]:
     """Short names of data, each its own."""
     names = [_name(source) for source in sources]
     return [name if names.count(name) == 1 else f"{name} ({number + 1})" for number, name in enumerate(names)]
 
 
-def _name(source: Source) -> str:
+def _name(source: DataOptions) -> str:
     if isinstance(source, BuiltinData):
         return source.name
     return source.reference() or Path(str(getattr(source, "path", None) or getattr(source, "id", ""))).name

@@ -2,14 +2,17 @@
 
 The bits of a float32, read as an integer after flipping those of negative numbers, are in the order of the numbers. The
 first pass counts values by their upper 16 bits, which says in which of 65,536 bins a rank lies; the second counts the
-lower 16 bits of the values in that bin. What is found is the value itself, not an interpolation.
+lower 16 bits of the values in that bin. What is found is the value itself, not an interpolation. Values of a single
+piece are partitioned instead, which is quicker.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,6 +26,10 @@ def order_statistics(stream: Stream, values: Values, ranks: Callable[[int], list
 
     A rank beyond the last is infinity.
     """
+    first = list(islice(stream.chunks(), 2))
+    if len(first) == 1:
+        return [_partitioned(value, ranks(value.numel())) for value in values(first[0])]
+    del first
     upper = torch.zeros(stream.experts, BINS, dtype=torch.int64)
     for chunk in stream.chunks():
         for counts, value in zip(upper, values(chunk), strict=True):
@@ -39,6 +46,13 @@ def order_statistics(stream: Stream, values: Values, ranks: Callable[[int], list
     return [[_found(*pair) for pair in zip(lower[expert], places[expert], strict=True)] for expert in range(len(upper))]
 
 
+def _partitioned(value: Tensor, ranks: list[int]) -> list[float]:
+    flat = value.detach().float().flatten().numpy()
+    inside = sorted({rank for rank in ranks if rank < len(flat)})
+    ordered = np.partition(flat, inside) if inside else flat
+    return [float(ordered[rank]) if rank < len(flat) else math.inf for rank in ranks]
+
+
 def _found(counts: Tensor, place: tuple[int, int]) -> float:
     """The value at a rank of an upper bin, from the counts of the lower bits in it."""
     upper, rank = place
@@ -48,6 +62,8 @@ def _found(counts: Tensor, place: tuple[int, int]) -> float:
 def _ordered(value: Tensor) -> Tensor:
     """int32 keys (n,) in the order of the values."""
     bits = value.detach().float().contiguous().view(torch.int32).flatten()
+    if bits.numel() and int(bits.min()) >= 0:
+        return bits
     return torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
 
 

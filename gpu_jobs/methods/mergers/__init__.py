@@ -13,8 +13,8 @@ Optional:
                                         keeps the codes, packed
 
 Constants: PLAIN, knobs under which a single expert of weight 1 comes out as it went in: without it a method promises
-no such thing; SEQUENTIAL, the order of the experts matters; WHOLE, it must be given whole weights, not rows of them;
-DROPS, it drops entries at random, which large deltas do not bear.
+no such thing; SEQUENTIAL, the order of the experts matters; WHOLE, it must be given each matrix between hidden states
+whole, not rows of it; DROPS, it drops entries at random, which large deltas do not bear.
 
 What a method draws comes from `Chunk.generator`, so that a run's seed decides it, and each pass sees the same.
 """

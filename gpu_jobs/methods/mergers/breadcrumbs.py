@@ -30,8 +30,8 @@ class Knobs(MergerKnobs):
 
 def survey(knobs: Knobs, stream: Stream) -> tuple[Cutoffs, Cutoffs]:
     """The magnitude of the smallest entry that is kept, and of the smallest that is too large."""
-    low = largest(stream, "tensor", lambda n: n - int(knobs.small * n))
-    return low, largest(stream, "tensor", lambda n: int(knobs.outliers * n))
+    low, high = largest(stream, "tensor", lambda n: n - int(knobs.small * n), lambda n: int(knobs.outliers * n))
+    return low, high
 
 
 def combine(knobs: Knobs, chunk: Chunk, state: tuple[Cutoffs, Cutoffs]) -> Tensor:

@@ -43,7 +43,7 @@ class Compressed:
 
 def survey(knobs: Knobs, stream: Stream) -> Compressed:
     """The cutoffs and standard deviations of the whole task vectors."""
-    cutoffs = largest(stream, "global", lambda n: round(knobs.density * n))
+    (cutoffs,) = largest(stream, "global", lambda n: round(knobs.density * n))
     state = Compressed(cutoffs, [knobs.alpha * deviation for deviation in _deviations(stream)], None)
     then = followed.survey(knobs, stream, lambda chunk: change(knobs, chunk, state))
     return Compressed(cutoffs, state.magnitudes, then)

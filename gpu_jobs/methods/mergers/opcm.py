@@ -68,7 +68,8 @@ def projected(delta: Tensor, joined: Tensor, share: float) -> Tensor:
     removed = torch.diag(inner.diagonal())
     k = int((s.cumsum(0) / s.sum() > share).float().argmax())
     removed[:k, :k] = inner[:k, :k]
-    return delta - u @ removed @ vh
+    projection: Tensor = u @ removed @ vh
+    return delta - projection
 
 
 def combine(knobs: Knobs, chunk: Chunk, state: float) -> Tensor:

@@ -36,7 +36,7 @@ class Knobs(MergerKnobs):
 
 def survey(knobs: Knobs, stream: Stream) -> Cutoffs:
     """The magnitude of the smallest entry that is kept."""
-    return largest(stream, knobs.trim, lambda n: int(knobs.density * n))
+    return largest(stream, knobs.trim, lambda n: int(knobs.density * n))[0]
 
 
 def combine(knobs: Knobs, chunk: Chunk, state: Cutoffs) -> Tensor:

@@ -209,7 +209,8 @@ def test_classifiers_are_compared_by_what_they_get_right(bench: Bench) -> None:
     digits = {"source": "builtin", "name": "digits"}
     base = bench.run({"model": {"source": "builtin", "name": "nano-vit"}, "data": digits, "steps": 1})
     inputs = {"run:1": base.work_dir / "model"}
-    inputs["run:2"] = bench.run({**ON_BASE, "data": digits, "steps": 30}, inputs=inputs).work_dir / "model"
+    better = {**ON_BASE, "data": digits, "steps": 30, "batch_size": 32, "optimizer": {"name": "adamw", "lr": 1e-2}}
+    inputs["run:2"] = bench.run(better, inputs=inputs).work_dir / "model"
     found = merge(bench, inputs, experts=[{"model": {"source": "run", "run": 2}, "data": digits}],
                   batch_size=64, eval_batches=0).last.values  # fmt: skip
     scores = found["scores"]

@@ -36,11 +36,22 @@ def test_several_ranks_are_found_in_the_same_passes() -> None:
         passes += 1
         return chunk.deltas  # type: ignore[attr-defined, no-any-return]
 
-    stream = stream_of({"w": hard()}, [{"w": hard()}], rows=1_000)
+    stream = stream_of({"w": hard()}, [{"w": hard()}], rows=51)  # two pieces
     (found,) = order_statistics(stream, values, lambda n: [0, n // 2, n - 1])
     ordered = hard().flatten().sort().values
     assert found == [float(ordered[0]), float(ordered[len(ordered) // 2]), float(ordered[-1])]
-    assert passes == 2
+    assert passes == 2 * 2
+
+
+@pytest.mark.parametrize("ranks", [[0], [504, 17, 504], [1009, 1010], [1010]])
+def test_a_single_piece_gives_the_same(ranks: list[int]) -> None:
+    whole, cut = (
+        order_statistics(
+            stream_of({"w": hard()}, [{"w": hard()}], rows=rows), lambda chunk: chunk.deltas, lambda n: ranks
+        )
+        for rows in (1_000, 7)
+    )
+    assert whole == cut
 
 
 def test_a_rank_beyond_the_last_is_infinite() -> None:
