@@ -5,7 +5,8 @@
 A llama (102.5 million parameters by default, float32) and experts that differ from it by small random deltas are
 written to disk; every method then merges them in a process of its own, forked from one that has imported torch, as a
 worker's runs are. Memory is the most that the process held above what it was forked with, as a multiple of one model's
-bytes; `inspect` is the pass that comes before every merge. With `--methods all` every method runs, which takes minutes.
+bytes; `inspect` is the pass that comes before every merge. Seconds are those of the clock, then those that processors
+worked. With `--methods all` every method runs, which takes minutes.
 """
 
 from __future__ import annotations
@@ -67,22 +68,22 @@ def child(method: str | None, folders: list[Path], out: Path, threads: int, pipe
     from gpu_jobs.engine.merging.writing import Merge
 
     torch.set_num_threads(threads)
-    memory, begun = PeakMemory(torch.device("cpu")), time.perf_counter()
+    memory, begun, worked = PeakMemory(torch.device("cpu")), time.perf_counter(), time.process_time()
     party = party_of(folders)
     if method is None:
         inspect(party, 0)
     else:
         knobs: Any = registry.methods("mergers")[method].knobs.model_validate({"name": method})
         Merge(party, knobs, (1.0,) * len(party.experts), 0).write(out)
-    pipe.send((time.perf_counter() - begun, memory.end("merge")))
+    pipe.send((time.perf_counter() - begun, time.process_time() - worked, memory.end("merge")))
 
 
-def measure(method: str | None, folders: list[Path], out: Path, threads: int) -> tuple[float, int]:
+def measure(method: str | None, folders: list[Path], out: Path, threads: int) -> tuple[float, float, int]:
     receiver, sender = FORK.Pipe(duplex=False)
     process = FORK.Process(target=child, args=(method, folders, out, threads, sender))
     process.start()
     sender.close()
-    found: tuple[float, int] = receiver.recv()
+    found: tuple[float, float, int] = receiver.recv()
     process.join()
     return found
 
@@ -99,10 +100,13 @@ def main() -> None:
         folders = make(options, Path(folder))
         size = (folders[0] / "model.safetensors").stat().st_size
         print(f"{options.experts} experts of {size / 4e6:.1f} million parameters, {size / 2**20:.0f} MiB each")
-        print(f"{'arm':<18}{'seconds':>9}{'MiB':>8}{'models':>9}")
+        print(f"{'arm':<18}{'seconds':>9}{'of CPU':>9}{'MiB':>8}{'models':>9}")
         for method in [None, *methods]:
-            seconds, peak = measure(method, folders, Path(folder) / "out", options.threads)
-            print(f"{method or 'inspect':<18}{seconds:>9.1f}{peak / 2**20:>8.0f}{peak / size:>8.2f}x")
+            wall, worked, peak = measure(method, folders, Path(folder) / "out", options.threads)
+            print(
+                f"{method or 'inspect':<18}{wall:>9.1f}{worked:>9.1f}{peak / 2**20:>8.0f}{peak / size:>8.2f}x",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
