@@ -19,7 +19,7 @@ from gpu_jobs.engine.merging.experts import Member, Party
 from gpu_jobs.engine.merging.inspection import Findings, inspect
 from gpu_jobs.engine.merging.scores import Bench, Judged
 from gpu_jobs.engine.merging.writing import Merge, finish
-from gpu_jobs.events import Artifact, Event, Log, Metrics, Phase, Result, Started
+from gpu_jobs.events import Artifact, Event, Log, Metrics, Phase, Result, Started, Stopped
 
 if TYPE_CHECKING:
     from gpu_jobs.kinds.merge import Spec
@@ -80,6 +80,9 @@ def _merge(spec: Spec, context: Context) -> Iterator[Event]:
     judged = {expert.name: job.bench.judge(expert.folder, spec.split) for expert in party.experts}
     yield Phase(name="search", step=0, peak_memory_bytes=memory.end("judge"))
     chosen = yield from _search(job)
+    if chosen is None:
+        yield Stopped(step=0)  # nothing is kept: it begins anew when it goes on
+        return
     yield Phase(name="merge", step=len(job.tried), peak_memory_bytes=memory.end("search"))
     merged, folder = job.merge(chosen, FINAL)
     encoded = merged.write_deltas(context.work_dir / DELTAS)
@@ -116,13 +119,18 @@ def _tell(spec: Spec, findings: Findings) -> Iterator[Event]:
             yield Log(message=sentence, level="warning")
 
 
-def _search(job: Merging) -> Generator[Event, None, Candidate]:
-    """The best of the candidates; with coefficients by hand there is one, which is not judged here."""
+def _search(job: Merging) -> Generator[Event, None, Candidate | None]:
+    """The best of the candidates; with coefficients by hand there is one, which is not judged here.
+
+    None when the run is asked to stop.
+    """
     if job.spec.coefficients.name == "manual":
         return next(candidates(job.spec))
     asking = candidates(job.spec)
     best, least, candidate = None, 0.0, next(asking, None)
     while candidate is not None:
+        if job.context.should_stop():
+            return None
         _, folder = job.merge(candidate, experts.TRIED)
         judged = job.bench.judge(folder, "eval")
         value = job.bench.value(judged, "eval")
@@ -135,7 +143,6 @@ def _search(job: Merging) -> Generator[Event, None, Candidate]:
             candidate = asking.send(value)
         except StopIteration:
             candidate = None
-    assert best is not None
     return best
 
 

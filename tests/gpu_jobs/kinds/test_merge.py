@@ -16,8 +16,8 @@ import gpu_jobs
 from gpu_jobs import cost, spec
 from gpu_jobs.context import Context
 from gpu_jobs.engine.merging import ternary
-from gpu_jobs.events import Artifact, Failed, Log, Metrics, Phase, Result, Started
-from tests.gpu_jobs.training import LORA, TINY, Bench, Outcome, distance, same
+from gpu_jobs.events import Artifact, Failed, Log, Metrics, Phase, Result, Started, Stopped
+from tests.gpu_jobs.training import LORA, TINY, Bench, Outcome, after, distance, same
 
 TEXT, CODE = TINY["data"], {"source": "builtin", "name": "stdlib-source"}
 ON_BASE = {"kind": "finetune", "model": {"source": "run", "run": 1}, "eval_before": False, "eval_every": 0}
@@ -186,6 +186,16 @@ def test_a_search_never_ends_worse_than_it_began(bench: Bench, folders: Folders)
     assert len({json.dumps(entry["coefficients"]) for entry in tried}) == 9
     assert tried[0]["coefficients"] == {"scale": 1.0, "weights": [1.0, 1.0]}
     assert run.last.values["quality"]["eval/loss"] == pytest.approx(min(entry["value"] for entry in tried))
+
+
+def test_a_search_stops_where_it_is_asked_to_and_leaves_nothing(bench: Bench, folders: Folders) -> None:
+    context = bench.context(inputs=folders, should_stop=after(2))
+    asked = {"kind": "merge", "base": {"source": "run", "run": 1}, "experts": EXPERTS[:1], "sequence_length": 16,
+             "eval_batches": 1, "coefficients": {"name": "grid"}}  # fmt: skip
+    run = Outcome(list(gpu_jobs.run(spec.parse(asked), context)), context.work_dir)
+    assert isinstance(run.last, Stopped)
+    assert len(run.series("search/value")) == 2
+    assert not list(run.work_dir.iterdir())
 
 
 def test_any_number_of_a_method_can_be_searched(bench: Bench, folders: Folders) -> None:
