@@ -46,7 +46,10 @@ class Knobs(followed.FollowedKnobs):
 
 def probabilities(knobs: Knobs, delta: Tensor) -> Tensor:
     """p of each entry, by its rank among the magnitudes of its row."""
-    ranks = delta.abs().argsort(dim=-1).argsort(dim=-1)
+    import torch
+
+    order = delta.abs().argsort(dim=-1)
+    ranks = torch.empty_like(order).scatter_(-1, order, torch.arange(delta.shape[-1]).expand_as(order))
     return knobs.drop + knobs.spread * (0.5 - ranks / max(1, delta.shape[-1] - 1))
 
 

@@ -35,7 +35,9 @@ class Knobs(MergerKnobs):
 
 
 def survey(knobs: Knobs, stream: Stream) -> Cutoffs:
-    """The magnitude of the smallest entry that is kept."""
+    """The magnitude of the smallest entry that is kept; none has to be looked for where all are."""
+    if knobs.density == 1:
+        return Cutoffs({name: [0.0] * stream.experts for name in stream.names})
     return largest(stream, knobs.trim, lambda n: int(knobs.density * n))[0]
 
 
