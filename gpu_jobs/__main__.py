@@ -108,9 +108,9 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from gpu_jobs.engine import merging
+    from gpu_jobs.engine import exporting
 
-    merging.export(options.adapter, options.out, options.base, peft=options.peft)
+    exporting.export(options.adapter, options.out, options.base, peft=options.peft)
     return 0
 
 

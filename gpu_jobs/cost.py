@@ -49,7 +49,10 @@ class Plan(BaseModel):
 def plan(spec: JobSpec, base: Mapping[str, dict[str, Any]] | None = None, *, bf16: bool | None = None) -> Plan:
     """The plan of a spec. `base` maps "run:1" to that run's facts; `bf16` is what precision auto will mean."""
     if not isinstance(spec, Reading):
-        raise TypeError(f"no plan for a {spec.kind} job")
+        if not hasattr(spec, "plan"):
+            raise TypeError(f"no plan for a {spec.kind} job")
+        own: Plan = spec.plan(base or {})
+        return own
     config = config_of(spec, base or {})
     if not isinstance(spec, Training):
         return plan_evaluation(spec, config)
@@ -71,6 +74,19 @@ def plan_evaluation(spec: Any, config: Config | None, *, samples: int | None = N
         memory={**held, "total": None if passing is None else 4 * count(shapes) + passing},
         flops={"total": samples and per_batch * samples // spec.batch_size, "per_step": per_batch, "formula": FORWARD},
         tokens=(samples or 0) * length,
+    )
+
+
+def plan_merge(config: Config | None, task: str) -> Plan:
+    """The plan of merging into a model of this config: at most two of it at once, whatever the number of experts."""
+    shapes = parameters(config, task) if config else None
+    total = count(shapes) if shapes else None
+    held = None if total is None else 8 * total
+    return Plan(
+        parameters={"total": total, "trainable": 0},
+        memory={"weights": held, "gradients": 0, "optimizer": 0, "activations": None, "total": held},
+        flops={"total": None, "per_step": None, "formula": "not counted: weights are added, and models judged"},
+        tokens=0,
     )
 
 

@@ -18,6 +18,8 @@ from gpu_jobs.engine.ranks import ALONE
 from gpu_jobs.events import Event, Log, Metrics, Phase, Result, Started
 
 if TYPE_CHECKING:
+    import torch
+
     from gpu_jobs.kinds.evaluate import Spec
 
 
@@ -59,12 +61,30 @@ def _prepare(spec: Spec, context: Context) -> Judged:
         pad_token_id=getattr(loaded.tokenizer, "pad_token_id", None),
         merge=False,
     )
+    return judged(spec, context, loaded, settled(bare, device, bf16=bf16), device, bf16=bf16, retention=retention)
+
+
+def settled(bare: Any, device: torch.device, *, bf16: bool) -> Any:
+    """A model that is only judged from here on: frozen, on its device."""
     bare.config.use_cache = False  # with it documents of one row would not stay apart
     bare.requires_grad_(False).eval()
     if bf16:
         precision.shrink_frozen(bare)
-    bare.to(device)
-    objective = contracts.Objective(_cross_entropy(), spec)  # type: ignore[arg-type]  # it asks for the task alone
+    return bare.to(device)
+
+
+def judged(
+    spec: Any,
+    context: Context,
+    loaded: data.Data,
+    bare: Any,
+    device: torch.device,
+    *,
+    bf16: bool,
+    retention: data.Data | None = None,
+) -> Judged:
+    """A settled model beside the data it is judged on. Of `spec`, task, batch size and number of batches are asked."""
+    objective = contracts.Objective(_cross_entropy(), spec)
     job = Judged(spec, context, ALONE, device, bf16, loaded, retention, bare, bare, objective)
     objective.begin(job)  # type: ignore[arg-type]
     return job

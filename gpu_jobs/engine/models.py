@@ -33,7 +33,7 @@ ENCODERS = {
 
 
 def build(
-    source: Source,
+    source: Source | Folder,
     *,
     context: Context,
     seed: int,
@@ -55,7 +55,7 @@ def build(
     if task not in CLASSES:
         raise ModelError(f"task {task!r} is unknown: choose one of {', '.join(CLASSES)}")
     architectures.register()
-    new = new_model(source)
+    new = new_model(source) if isinstance(source, Source) else None
     with _seeded(seed), _quiet():
         if new is not None:
             model = _initialise(new, task, vocab_size, labels, dtype or torch.float32)
@@ -67,15 +67,34 @@ def build(
     return model
 
 
-def _padding(source: Source, context: Context) -> int | None:
+def plain(base: Folder | HubModel, context: Context, task: str | None, labels: list[str] | None, place: Path) -> None:
+    """Writes a model as a folder of its own, in the numbers it has: an adapter merged into its base, by its task."""
+    architectures.register()
+    with _quiet():
+        if task is None:
+            task = task_of((_read_config(base, None).architectures or [""])[0])
+        _load(base, context, task or "causal_lm", labels, "auto").save_pretrained(place)
+    tokenizer = tokenizer_of(base, context)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(place)
+
+
+def task_of(architecture: str) -> str | None:
+    """What a model does, by the head in its class's name ("LlamaForCausalLM"); None for one that is not judged here."""
+    if architecture.endswith("LMHeadModel"):
+        return "causal_lm"
+    return next((task for task, auto in CLASSES.items() if architecture.endswith(auto.removeprefix("AutoModel"))), None)
+
+
+def _padding(source: Source | Folder, context: Context) -> int | None:
     """Decoders classify by the last token that is not padding, so they must know which one that is."""
     tokenizer = tokenizer_of(source, context)
     return None if tokenizer is None else tokenizer.pad_token_id
 
 
-def tokenizer_of(source: Source, context: Context) -> PreTrainedTokenizerFast | None:
+def tokenizer_of(source: Source | Folder, context: Context) -> PreTrainedTokenizerFast | None:
     """The tokenizer that the base model brings: None for a new model, and for one that has none (vision)."""
-    if new_model(source) is not None:
+    if isinstance(source, Source) and new_model(source) is not None:
         return None
     base = _base(source, context)
     if isinstance(base, HubModel):
@@ -90,8 +109,8 @@ def tokenizer_at(holder: Folder | Source | None, context: Context) -> PreTrained
     return None if holder is None else _read_tokenizer(holder)
 
 
-def _base(source: Source, context: Context) -> Folder | HubModel:
-    return source if isinstance(source, HubModel) else folders.find(source, context)
+def _base(source: Source | Folder, context: Context) -> Folder | HubModel:
+    return source if isinstance(source, HubModel | Folder) else folders.find(source, context)
 
 
 def _read_tokenizer(base: Folder | HubModel) -> PreTrainedTokenizerFast:

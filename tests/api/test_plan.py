@@ -81,6 +81,18 @@ def test_a_plan_builds_on_the_facts_of_a_run_that_the_person_may_read(world: Wor
     assert refused["errors"][0]["msg"] == f"There is no run {base.pk} that you can read."
 
 
+def test_a_merge_is_planned_by_its_base(world: World) -> None:
+    base = world.run
+    source = {"source": "run", "run": base.pk}
+    spec = {"kind": "merge", "base": source, "experts": [{"model": source}]}
+    assert plan_of(world, spec)["parameters"] == {"total": None, "trainable": 0}
+    facts = {"task": "causal_lm", "model": {"config": cost.config_of(specs.parse(scene.SPEC), {})}}  # type: ignore[arg-type]
+    Run.objects.filter(pk=base.pk).update(facts=facts)
+    told = plan_of(world, spec)
+    assert told["parameters"]["total"] == cost.plan(specs.parse(scene.SPEC)).parameters["total"]
+    assert told["memory"]["total"] == 2 * 4 * told["parameters"]["total"]
+
+
 @pytest.mark.parametrize("name", sorted(registry.methods("architectures")))
 def test_an_architecture_is_planned_by_what_its_file_says(world: World, name: str) -> None:
     """Its layers' activations are not known; everything else is counted."""

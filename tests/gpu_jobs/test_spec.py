@@ -75,7 +75,7 @@ def test_an_unknown_field_is_refused() -> None:
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValidationError, match="'finetune', 'pretrain'"):
+    with pytest.raises(ValidationError, match="'finetune', 'merge'"):
         spec.parse({**TINY, "kind": "bake"})
 
 

@@ -115,6 +115,12 @@ def need_kind(name: str) -> None:
         )
 
 
+def need_base(spec: Mapping[str, Any], kind: str) -> None:
+    """Raises Invalid for the spec of another kind of job, whose fields say nothing to this one."""
+    if spec.get("kind") != kind:
+        raise Invalid.field("spec", f"This protocol starts from a spec of kind {kind!r}, not {spec.get('kind')!r}.")
+
+
 def need_methods(field: str, names: Iterable[str], *families: str) -> None:
     """Raises Invalid that names the first method which is in none of these families."""
     known = {name for family in families if family in jobs.families() for name in jobs.methods(family)}

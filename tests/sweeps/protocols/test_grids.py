@@ -11,7 +11,9 @@ from webapp.sweeps.protocols import merge_grid as merging
 from webapp.sweeps.protocols import three_regime as pruning
 
 PRUNING = pruning.Knobs(name="three_regime", barrier=0.05, alike=0.9)
-MERGING = merging.Knobs(name="merge_grid", methods=["average", "ties"], experts=[2, 4], held_out=["eval/new"])
+MERGING = merging.Knobs(
+    name="merge_grid", methods=["average", "ties"], experts=[2, 4], held_out=["eval/new"], count="experts"
+)
 
 
 def pruned(steps: int, density: float, connectivity: float, similarity: float, seed: int = 0) -> Any:

@@ -21,13 +21,18 @@ def widget_of(schema: Json) -> str:
     """Which control a plain value gets."""
     if "enum" in schema:
         return "select"
-    if schema.get("type") == "array" and schema.get("items", {}).get("type") == "object":
+    if schema.get("type") == "array" and _is_object(schema.get("items", {})):
         return "json"
     if "anyOf" in schema or schema.get("type") == "array":
         return "list"
     return {"boolean": "switch", "integer": "number", "number": "number", "object": "json"}.get(
         str(schema.get("type")), "text"
     )
+
+
+def _is_object(item: Json) -> bool:
+    """Whether the items of a list are objects: told here, of a class of their own, or one of several."""
+    return item.get("type") == "object" or "$ref" in item or "discriminator" in item
 
 
 def written(value: object) -> str:

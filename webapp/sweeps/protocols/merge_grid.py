@@ -36,7 +36,7 @@ class Knobs(Base):
     qualities: list[str] = Field([""], min_length=1, description="Names of the bases: pretrained, instruction-tuned.")
     held_in: list[str] = Field(["eval/accuracy"], min_length=1, description="Metrics of the experts' tasks.")
     held_out: list[str] = Field([], description="Metrics of tasks that no expert was trained on.")
-    count: planning.Path = Field("experts", description="The path of the number (or list) of experts.")
+    count: planning.Path = Field("first", description="The path of the number (or list) of experts.")
 
 
 class Cell(BaseModel):
@@ -58,6 +58,7 @@ class Result(outcomes.Result):
 
 def plan(knobs: Knobs, base: Mapping[str, Any]) -> list[planning.Planned]:
     planning.need_kind(KIND)
+    planning.need_base(base, KIND)
     planning.need_methods("methods", knobs.methods, "mergers")
     planned = []
     for size, quality in product(knobs.sizes or [""], knobs.qualities):
