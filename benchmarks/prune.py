@@ -195,6 +195,7 @@ ARMS: dict[str, Callable[[Any, Any], None]] = {"reference": plain, "Hone": hone}
 
 def prepared(spec: Any, folder: Path) -> Any:
     """The model loaded, the calibration read."""
+    import gpu_jobs.engine.pruning  # noqa: F401 - must come first
     from gpu_jobs.engine.shrinking import subject
 
     work = folder / "work"
@@ -265,8 +266,6 @@ def _cells(rounds: list[dict[str, dict[str, float]]]) -> str:
 
 def quality(options: argparse.Namespace, folder: Path) -> None:
     """Perplexity of both after pruning the same model with the same samples, over several draws of samples."""
-    from gpu_jobs.engine.shrinking.subject import Subject
-
     base = pretrain(options, folder)
     dense = prepared(spec_of(options, base, "magnitude", *PATTERNS[0], 0), folder).judge()["eval/perplexity"]
     print(f"dense: {dense:.4f}")
@@ -277,7 +276,7 @@ def quality(options: argparse.Namespace, folder: Path) -> None:
             for seed in range(1 if criterion == "magnitude" else options.repeats):
                 spec = spec_of(options, base, criterion, pattern, sparsity, seed)
                 for arm, prune in ARMS.items():
-                    subject: Subject = prepared(spec, folder)
+                    subject = prepared(spec, folder)
                     prune(subject, spec)
                     found[arm].append(subject.judge()["eval/perplexity"])
             pairs = [ours - theirs for theirs, ours in zip(found["reference"], found["Hone"], strict=True)]

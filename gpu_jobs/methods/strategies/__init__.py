@@ -22,5 +22,6 @@ Optional, for the plan:
 Constants: LR, the learning rate it likes; IS_PARTIAL, a step doesn't train everything; IS_SIDE, the base stays as it is
 and only what was added is saved; PARALLEL, the values of spec.parallel that it can run with on several GPUs;
 IS_FORWARD_ONLY, it never goes backward (`perturbation.ProbingHooks`): the plan has no gradients and no optimizer state;
-IS_PRUNING, it removes weights by itself, so that it can't retrain what was pruned before.
+IS_PRUNING, it removes weights by itself, so that it can't retrain what was pruned before; ENDS_PLAIN, `finish` makes
+the job's model a plain one of the adapter that was trained.
 """
