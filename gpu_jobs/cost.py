@@ -144,9 +144,11 @@ def trainable(spec: Training, shapes: Shapes, config: Config) -> Shapes:
     """Name and shape of what the spec's method trains."""
     seen = Anatomy(config, shapes, spec.resolved_task)
     adapter = adapter_of(spec.method)
+    module = registry.method_of(spec.method).module
     if adapter is not None:
-        return dict(registry.method_of(adapter).module.sizes(adapter, seen)) | seen.head()
-    return dict(registry.method_of(spec.method).module.sizes(spec.method, seen))
+        beside = module.beside(spec.method, seen) if hasattr(module, "beside") else {}
+        return dict(registry.method_of(adapter).module.sizes(adapter, seen)) | seen.head() | dict(beside)
+    return dict(module.sizes(spec.method, seen))
 
 
 def frozen(spec: Training, shapes: Shapes, config: Config) -> Shapes:

@@ -84,6 +84,10 @@ class Retrain(BaseModel):
         merges = getattr(module, "MERGES", hasattr(module, "peft_config") or hasattr(module, "merge"))
         if is_beside and not merges:
             raise ValueError(f"method {method.name!r} can't be merged into the weights: choose one that can, or full")
+        if getattr(registry.method_of(method).module, "IS_PRUNING", False):
+            raise ValueError(
+                f"method {method.name!r} prunes by itself: run it as a fine-tuning, of the pruned model too"
+            )
         return method
 
 

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 
 
 def is_adapter(spec: Training) -> bool:
-    """Whether the base stays frozen and only what was added to it is saved; IS_SIDE marks a strategy that adds."""
-    return adapter_of(spec.method) is not None or getattr(registry.method_of(spec.method).module, "IS_SIDE", False)
+    """Whether the base stays frozen and only what was added to it is saved; IS_SIDE marks a strategy that adds.
+
+    ENDS_PLAIN marks one that leaves a plain model, though it trains an adapter.
+    """
+    module = registry.method_of(spec.method).module
+    if getattr(module, "ENDS_PLAIN", False):
+        return False
+    return adapter_of(spec.method) is not None or getattr(module, "IS_SIDE", False)
 
 
 def apply_method(spec: Training, model: PreTrainedModel) -> Any:

@@ -69,7 +69,7 @@ class Layer:
 
     @property
     def hessian(self) -> Tensor:
-        """X X^T (in, in), float32."""
+        """X X^T (in, in), float32; not to be changed: layers that are given the same inputs have it together."""
         assert self.inputs is not None
         assert self.inputs.products is not None
         return self.inputs.products

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gpu_jobs.prunable import NM, removed
 
+NARROW = 16  # rows up to this length are ranked by comparing all pairs
 Masks = dict[str, Tensor]  # (out, in) bool by the layer's name, True where a weight is kept
 
 
@@ -19,11 +20,37 @@ def lowest(scores: Tensor, count: int) -> Tensor:
     """Which `count` of each row of (rows, n) go: bool, True for the lowest. NaN counts as the lowest."""
     if count <= 0:
         return torch.zeros_like(scores, dtype=torch.bool)
-    scores = scores.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
-    limit = scores.kthvalue(count, dim=1, keepdim=True).values
+    scores = scores.detach()
+    if scores.isnan().any():
+        scores = scores.masked_fill(scores.isnan(), -torch.inf)
+    if scores.shape[1] <= NARROW:
+        return _ranks(scores) < count
+    limit = _limit(scores, count)
+    gone = scores <= limit
+    if (gone.sum(1) == count).all():
+        return gone
     below, equal = scores < limit, scores == limit
     left = count - below.sum(1, keepdim=True)
     return below | (equal & (equal.cumsum(1) <= left))
+
+
+def _limit(scores: Tensor, count: int) -> Tensor:
+    """The `count`-th lowest of each row, (rows, 1). On the CPU by NumPy, whose selection takes a tenth of the time."""
+    if scores.device.type == "cpu" and scores.dtype in (torch.float32, torch.float64):
+        return torch.from_numpy(np.partition(scores.numpy(), count - 1, axis=1)[:, count - 1 : count].copy())
+    return scores.kthvalue(count, dim=1, keepdim=True).values
+
+
+def _ranks(scores: Tensor) -> Tensor:
+    """The place of each entry in its short row, from 0 for the lowest: by comparing columns, all rows at once."""
+    columns = scores.T.contiguous()
+    ranks = torch.zeros(columns.shape, dtype=torch.int8, device=scores.device)
+    for first in range(len(columns)):
+        for second in range(first + 1, len(columns)):
+            is_higher = columns[first] > columns[second]
+            ranks[first] += is_higher
+            ranks[second] += ~is_higher
+    return ranks.T.contiguous()
 
 
 def by_row(scores: Tensor, share: float) -> Tensor:

@@ -81,7 +81,7 @@ def _lowest_out(subject: Subject, spec: Spec) -> Units:
         seen = enumerate(walk.through(subject.bare, subject.batches(), subject.device))
         scores = torch.tensor([module.blocks(spec.method, pairs, number, count) for number, pairs in seen])
         _refuse_protected(scores, removed(share, count))
-        return Units(blocks=_kept(scores, share, "blocks").tolist())
+        return Units(blocks=kept(scores, share, "blocks").tolist())
     found = layers.find(subject.bare, "all", spec.seed)
     values = {name: value.nan_to_num(neginf=0.0) for name, value in scoring.scores(subject, spec, found).items()}
     return chosen(subject.bare, values, spec.method.unit, share)
@@ -99,16 +99,16 @@ def chosen(model: Any, values: Mapping[str, Tensor], unit: str, share: float) ->
         sums = [
             sum(float(v.sum()) for n, v in values.items() if n.startswith(f"{at}.{i}.")) for i in range(len(blocks))
         ]
-        return Units(blocks=_kept(torch.tensor(sums), share, "blocks").tolist())
-    kept = Units()
+        return Units(blocks=kept(torch.tensor(sums), share, "blocks").tolist())
+    units = Units()
     if "ffn" in unit:
-        kept.ffn = {i: _kept(_sums(values, f"{at}.{i}", FFN[model.config.model_type], 1), share, "channels")
+        units.ffn = {i: kept(_sums(values, f"{at}.{i}", FFN[model.config.model_type], 1), share, "channels")
                     for i in range(len(blocks))}  # fmt: skip
     if "heads" in unit:
         groups = int(model.config.num_key_value_heads)
-        kept.heads = {i: _kept(_sums(values, f"{at}.{i}", HEADS[model.config.model_type], groups), share, "heads")
+        units.heads = {i: kept(_sums(values, f"{at}.{i}", HEADS[model.config.model_type], groups), share, "heads")
                       for i in range(len(blocks))}  # fmt: skip
-    return kept
+    return units
 
 
 def _stack(model: Any) -> tuple[str, nn.ModuleList]:
@@ -126,7 +126,8 @@ def _sums(values: Mapping[str, Tensor], at: str, places: Places, groups: int) ->
     return torch.stack([part.cpu() for part in parts]).sum(0)
 
 
-def _kept(scores: Tensor, share: float, what: str) -> Tensor:
+def kept(scores: Tensor, share: float, what: str) -> Tensor:
+    """The numbers of the units that stay, in order. Raises MethodError where none would."""
     count = removed(share, len(scores))
     if count >= len(scores):
         raise MethodError(f"method.sparsity is too high: {share:.3g} of {len(scores)} {what} leaves none; lower it.")
@@ -137,23 +138,28 @@ def remove(subject: Subject, units: Units, change: Change) -> None:
     """Takes all but `units` out of the subject's model, and notes in `change` what share of each layer went."""
     model = subject.bare.cpu()
     before = {name: layer.weight.numel() for name, layer in layers.find(model, "all", 0).items()}
-    counts = [len(kept) for kept in (units.ffn or {}).values()]
     change.facts["removed"] = _removed(model, units)
-    at, blocks = _stack(model)
-    for number, block in enumerate(blocks):
-        if units.ffn is not None:
-            _cut(block, FFN[model.config.model_type], units.ffn[number])
-        if units.heads is not None:
-            _cut_heads(model.config, block, units.heads[number])
-    if units.ffn is not None:
-        setattr(model.config, _WIDTH.get(model.config.model_type, "intermediate_size"), counts[0])
-    if units.heads is not None:
-        _tell_heads(model.config, len(units.heads[0]))
+    at, _ = _stack(model)
+    narrow(model, units)
     after = {name: layer.weight.numel() for name, layer in layers.find(model, "all", 0).items()}
     change.shares = {name: 1 - after[name] / size for name, size in before.items() if after[name] < size}
     if units.blocks is not None:
         change.shares = {name: 1.0 for name in before if _number(name, at) not in units.blocks}
-        _drop(model, at, blocks, units.blocks)
+        _drop(model, at, _named(model, at), units.blocks)
+
+
+def narrow(model: Any, units: Units) -> None:
+    """Takes all but these channels and heads out of every block, and tells the config. The model is on the CPU."""
+    kind = model.config.model_type
+    for number, block in enumerate(_stack(model)[1]):
+        if units.ffn is not None:
+            _cut(block, FFN[kind], units.ffn[number])
+        if units.heads is not None:
+            _cut_heads(model.config, block, units.heads[number])
+    if units.ffn is not None:
+        setattr(model.config, _WIDTH.get(kind, "intermediate_size"), len(units.ffn[0]))
+    if units.heads is not None:
+        _tell_heads(model.config, len(units.heads[0]))
 
 
 def _number(name: str, at: str) -> int:

@@ -72,7 +72,7 @@ def walk(model: Any, layers: Mapping[str, Layer], batches: Sequence[Batch], devi
         inside = [layer for layer in layers.values() if layer.name.startswith(f"{at}.")]
         block.to(device)
         yield Stop(at, block, inside, partial(_pass, block, inside, given, device))
-        for each in given:
+        for each in given if number + 1 < len(blocks) else ():
             each.hidden = _call(block, each, device)
 
 
@@ -98,10 +98,32 @@ def _rows(hidden: Tensor, counted: Tensor | None) -> Tensor:
 
 
 def gather(stop: Stop, needs: str, device: torch.device) -> None:
-    """Gives every layer of the stop the sums of its inputs that `needs` names."""
+    """Gives every layer of the stop the sums of its inputs that `needs` names; what have one input have one sum."""
+
+    def empty(layer: Layer) -> Inputs:
+        return Inputs(layer.weight.shape[1], device, products=needs == "hessian")
+
     for layer in stop.layers:
-        layer.inputs = Inputs(layer.weight.shape[1], device, products=needs == "hessian")
-    stop.run(lambda layer, x: layer.inputs.add(x))  # type: ignore[union-attr]
+        layer.inputs = None
+    stop.run(_Sums(empty))
+    for layer in stop.layers:
+        layer.inputs = layer.inputs or empty(layer)  # nothing came in
+
+
+class _Sums:
+    """Adds each input to its layer's sums, once for layers that are given the same one in turn (q, k and v)."""
+
+    def __init__(self, empty: Callable[[Layer], Inputs]) -> None:
+        self._empty = empty
+        self._last: tuple[Tensor, Inputs] | None = None
+
+    def __call__(self, layer: Layer, x: Tensor) -> None:
+        same = self._last[1] if self._last and self._last[0] is x else None
+        if layer.inputs is None:
+            layer.inputs = same or self._empty(layer)
+        if layer.inputs is not same:
+            layer.inputs.add(x)
+        self._last = x, layer.inputs
 
 
 def _enter(model: Any, first: nn.Module, batch: Batch, device: torch.device) -> Given:
@@ -165,12 +187,17 @@ def _whole(
 def _watched(layers: Sequence[Layer], visit: Visit | None, counted: Tensor | None) -> Iterator[None]:
     """The block in which each layer shows `visit` what it is given."""
     handles = []
+    last: tuple[Tensor, Tensor] | None = None
     for layer in layers if visit else ():
 
         def show(_: nn.Module, arguments: tuple[Tensor, ...], layer: Layer = layer) -> None:
+            nonlocal last
             x = arguments[0]
             assert visit is not None
-            visit(layer, x if counted is None or x.shape[:2] != counted.shape else x[counted.to(x.device)])
+            if counted is not None and x.shape[:2] == counted.shape:
+                last = last if last and last[0] is x else (x, x[counted.to(x.device)])
+                x = last[1]
+            visit(layer, x)
 
         handles.append(layer.module.register_forward_pre_hook(show))
     try:

@@ -52,7 +52,10 @@ def final(subject: Subject, change: Change, before: dict[str, Any]) -> tuple[dic
         "sparsity": sparsity,
         "bytes": {"dense": before["bytes"], "stored": stored},
         "bits_per_parameter": 8 * stored / before["parameters"],
-        "parameters": {"total": total, "nonzero": nonzero, "dense": before["parameters"], "trainable": 0},
+        "parameters": {
+            "total": total, "nonzero": nonzero, "dense": before["parameters"], "trainable": 0,
+            "trained": change.facts.get("trained", 0),
+        },
         "flops": {
             "dense": before["flops"],
             "stored": change.facts.get("flops", flops(subject)),

@@ -70,6 +70,7 @@ def train(
         spec, replace(subject.context, resume_from=resume_from), ALONE,
         model=subject.bare, wrap=lambda hooks: wrap(subject, state.change, hooks),
     )  # fmt: skip
+    state.change.facts["trained"] = job.facts["parameters"]["trainable"]
     yield Log(message=loop.opening(job))
     with Monitor(loop.MONITOR_INTERVAL_S) as monitor:
         stopped = yield from _shifted(subject, loop.steps(job, Telemetry(job.device), monitor), job, state)

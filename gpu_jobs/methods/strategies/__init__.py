@@ -17,8 +17,11 @@ Optional, for the plan:
     optimized(knobs, anatomy, trained) -> shapes      what the optimizer keeps state of, if not what is trained
     memory(knobs, parts, anatomy, trained) -> parts   other bytes
     replaced(knobs, anatomy) -> names                 weights that the method takes out of the model
+    beside(knobs, anatomy) -> shapes                  the model's own weights that are trained beside its adapter
 
 Constants: LR, the learning rate it likes; IS_PARTIAL, a step doesn't train everything; IS_SIDE, the base stays as it is
 and only what was added is saved; PARALLEL, the values of spec.parallel that it can run with on several GPUs;
-IS_FORWARD_ONLY, it never goes backward (`perturbation.ProbingHooks`): the plan has no gradients and no optimizer state.
+IS_FORWARD_ONLY, it never goes backward (`perturbation.ProbingHooks`): the plan has no gradients and no optimizer state;
+IS_PRUNING, it removes weights by itself, so that it can't retrain what was pruned before; ENDS_PLAIN, `finish` makes
+the job's model a plain one of the adapter that was trained.
 """

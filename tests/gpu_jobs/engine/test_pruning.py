@@ -202,3 +202,39 @@ def cut(model: Any, units: structured.Units) -> None:
 def test_heads_of_other_architectures_are_refused() -> None:
     with pytest.raises(MethodError, match="is for llama, and this is a gpt2"):
         structured.check(tiny("gpt2"), "heads")
+
+
+def test_layers_with_one_input_share_its_sums_and_each_has_its_own_inputs_in_them() -> None:
+    """q, k and v are given the same tensor, and so are gate and up; the sums are those of X X^T by plain hooks."""
+    model = tiny("llama").eval()
+    found = layers.find(model, "all", 0)
+    generator = torch.Generator().manual_seed(1)
+    ids = [torch.randint(40, (3, 16), generator=generator) for _ in range(2)]
+    mask = torch.ones(3, 16, dtype=torch.long)
+    mask[1, 9:] = 0
+    batches = [{"input_ids": each, "attention_mask": mask} for each in ids]
+    expected: dict[str, Tensor] = {}
+
+    def add(name: str, x: Tensor) -> None:
+        rows = x[mask.bool()].double()
+        expected[name] = expected.get(name, torch.zeros(())) + rows.T @ rows
+
+    handles = [
+        layer.module.register_forward_pre_hook(lambda _, inputs, name=name: add(name, inputs[0]))
+        for name, layer in found.items()
+    ]
+    with torch.no_grad():
+        for batch in batches:
+            model(**batch)
+    for handle in handles:
+        handle.remove()
+    for stop in walk.walk(model, found, batches, torch.device("cpu")):
+        walk.gather(stop, "hessian", torch.device("cpu"))
+        assert len({id(layer.inputs) for layer in stop.layers}) == 4
+        for layer in stop.layers:
+            torch.testing.assert_close(layer.hessian.double(), expected[layer.name], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(
+                layer.norms.double(), expected[layer.name].diagonal().sqrt(), rtol=1e-4, atol=1e-5
+            )
+            assert layer.inputs is not None
+            assert layer.inputs.count == 2 * int(mask.sum())
