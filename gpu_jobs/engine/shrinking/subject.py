@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gpu_jobs import contracts, cost, registry
+from gpu_jobs import contracts, cost, phases, registry
 from gpu_jobs.context import Context
 from gpu_jobs.engine import data, models, precision
 from gpu_jobs.engine import device as devices
@@ -103,13 +103,14 @@ class Subject:
                 "architecture": self.bare.config.model_type,
                 "source": self.spec.model.source,
                 "config": self.config,
+                "reshaped": self.spec.reshapes,
             },
             "data": {
                 "name": self.data.name,
                 "samples": {name: len(split) for name, split in self.data.splits().items()},
                 "labels": self.data.labels,
             },
-            "flops": cost.plan_evaluation(self.spec, self.config).flops,
+            "flops": phases.plan(self.spec, self.config, bf16=self.bf16).flops,
             "precision": "bf16" if self.bf16 else "fp32",
             "tokens_per_sample": cost.tokens_per_sample(self.spec, self.config),
         }
