@@ -144,9 +144,11 @@ class Shrinking(Reading):
         return [self.training(self.retrain)] if self.retrain else []
 
     def training(self, part: Retrain, **changes: Any) -> finetune.Spec:
-        """The spec of a training with these settings. Raises pydantic's ValidationError."""
+        """The spec of a training with these settings; a teacher is the model as it came. Raises ValidationError."""
         own = ("model", "data", "task", "tokenizer", "sequence_length", "packing", "eval_batches", "seed", "precision")
         settings = {name: getattr(part, name) for name in type(part).model_fields}
+        if "teacher" in getattr(registry.method_of(part.objective).module, "NEEDS", ()):
+            settings["teacher"] = self.model
         return finetune.Spec(
             kind="finetune", **{name: getattr(self, name) for name in own}, **settings, eval_before=False, **changes
         )
