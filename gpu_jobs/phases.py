@@ -9,6 +9,7 @@ model counts as it came: what a change saves is measured, not planned.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gpu_jobs import cost, registry
@@ -51,17 +52,17 @@ def check(spec: Shrinking, config: Config | None) -> None:
 
 
 def _total(
-    spec: Shrinking, config: Config, shapes: Shapes, judging: cost.Plan, trained: list[tuple[Training, cost.Plan]]
+    spec: Shrinking, config: Config, shapes: Shapes, judging: cost.Plan, trained: Sequence[tuple[Training, cost.Plan]]
 ) -> int | None:
     """None where nobody knows how large the evaluation split is."""
-    every = [_judged(spec, config, judging, trained), _calibration(spec, config, shapes)]
+    every: list[int | str | None] = [_judged(spec, config, judging, trained), _calibration(spec, config, shapes)]
     every += [plan.flops["total"] for _, plan in trained]
     numbers = [value for value in every if isinstance(value, int)]
     return sum(numbers) if len(numbers) == len(every) else None
 
 
 def _judged(
-    spec: Shrinking, config: Config, judging: cost.Plan, trained: list[tuple[Training, cost.Plan]]
+    spec: Shrinking, config: Config, judging: cost.Plan, trained: Sequence[tuple[Training, cost.Plan]]
 ) -> int | None:
     """Before, after each change, and of the file; and those during each retraining. Of all data sets."""
     once = judging.flops["total"]

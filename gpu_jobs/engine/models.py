@@ -176,7 +176,8 @@ def _load(
     config = _read_config(base, labels)
     _check_direction(config, task)
     if isinstance(base, Folder) and compressed.is_compressed(base.path):
-        return compressed.plain_codes(_read_compressed(base, config, task, dtype))
+        found: PreTrainedModel = compressed.plain_codes(_read_compressed(base, config, task, dtype))
+        return found
     return _read_weights(base, config, task, dtype)
 
 

@@ -148,23 +148,27 @@ def load(folder: str | Path, *, plain: bool = False) -> Any:
 
 def expand(model: Any, forms: tuple[type, ...] = _FORMS) -> Any:
     """Plain layers with the same weights in the place of those of these forms, in place."""
-    from transformers.pytorch_utils import Conv1D
-
     for name, layer in layers(model).items():
-        if not isinstance(layer, forms):
-            continue
-        weight, bias = layer.dense()
-        with torch.random.fork_rng(devices=[]):
-            made: Any = (
-                Conv1D(layer.out_features, layer.in_features)
-                if layer.is_transposed
-                else nn.Linear(layer.in_features, layer.out_features, bias=bias is not None)
-            )
-        made.weight = nn.Parameter((weight.T if layer.is_transposed else weight).contiguous(), requires_grad=False)
-        if bias is not None:
-            made.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
-        replace(model, name, made)
+        if isinstance(layer, forms):
+            replace(model, name, _expanded(layer))
     return model
+
+
+def _expanded(layer: Any) -> nn.Module:
+    import transformers.pytorch_utils as theirs
+
+    weight, bias = layer.dense()
+    with torch.random.fork_rng(devices=[]):
+        made: Any = (
+            getattr(theirs, "Conv1D")(layer.out_features, layer.in_features)  # noqa: B009 - it has no types
+            if layer.is_transposed
+            else nn.Linear(layer.in_features, layer.out_features, bias=bias is not None)
+        )
+    made.weight = nn.Parameter((weight.T if layer.is_transposed else weight).contiguous(), requires_grad=False)
+    if bias is not None:
+        made.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+    found: nn.Module = made
+    return found
 
 
 def plain_codes(model: Any) -> Any:

@@ -88,8 +88,8 @@ class Folded(nn.Module):
     @property
     def rows(self) -> Tensor:
         """The weight, (out, in), through which gradients reach the memory."""
-        memory = _Scaled.apply(self.memory, self.map.places / self.map.blocks)
-        flat = memory[self.places].flatten()[: self.shape[0] * self.shape[1]]  # type: ignore[index]
+        memory: Tensor = _Scaled.apply(self.memory, self.map.places / self.map.blocks)  # type: ignore[no-untyped-call]
+        flat = memory[self.places].flatten()[: self.shape[0] * self.shape[1]]
         return flat.view(self.shape) * self.scale
 
     def forward(self, x: Tensor) -> Tensor:

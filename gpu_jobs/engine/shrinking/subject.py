@@ -78,6 +78,13 @@ class Subject:
         parts = [chosen[at : at + asked.batch_size] for at in range(0, len(chosen), asked.batch_size)]
         return [judged.objective.prepare(loaded.train.batch(part), training=False) for part in parts]
 
+    def read_with(self, tokenizer: Any) -> None:
+        """Reads all data again as this tokenizer cuts them, which comes with the model from here on."""
+        self.data = load(self.spec, self.spec.data, tokenizer, self.context)
+        sources = zip(self.others, self.spec.evaluate, strict=True)
+        self.others = {name: load(self.spec, source, tokenizer, self.context) for name, source in sources}
+        self._batches = None
+
     def sample(self) -> Batch:
         """One sample of the evaluation split, on the CPU."""
         return self._judged(self.data).objective.prepare(self.data.eval.batch(order(1, 0, 0)), training=False)
