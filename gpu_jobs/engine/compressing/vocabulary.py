@@ -69,7 +69,7 @@ def smaller(tokenizer: Any, kept: list[int]) -> Any:
         token["id"] = number[token["id"]]
     for special in ((found.get("post_processor") or {}).get("special_tokens") or {}).values():
         special["ids"] = [number[old] for old in special["ids"]]
-    made: Any = PreTrainedTokenizerFast(
+    made: Any = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=Tokenizer.from_str(json.dumps(found)), model_max_length=tokenizer.model_max_length,
         padding_side=tokenizer.padding_side, **tokenizer.special_tokens_map,
         clean_up_tokenization_spaces=bool(getattr(tokenizer, "clean_up_tokenization_spaces", False)),

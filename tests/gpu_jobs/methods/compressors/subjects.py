@@ -40,13 +40,14 @@ def model(name: str, **changes: Any) -> Any:
     """A small one whose weights a seed decides, none of them left at an initial zero or one."""
     torch.manual_seed(0)
     config = transformers.AutoConfig.for_model(name, **(SMALL[name] | changes))
-    built = transformers.AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
+    made: Any = transformers.AutoModelForCausalLM
+    built = made.from_config(config).eval().requires_grad_(False)
     for value in built.parameters():
         value.add_(torch.randn(value.shape) * 0.05)
     return built
 
 
-def subject(name: str = "llama", **changes: Any) -> Bare:
+def subject(name: str = "llama", /, **changes: Any) -> Bare:
     generator = torch.Generator().manual_seed(1)
     batches = [{"input_ids": torch.randint(64, (4, 24), generator=generator)} for _ in range(3)]
     return Bare(model(name, **changes), kept=batches)

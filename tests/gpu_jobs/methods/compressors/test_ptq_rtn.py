@@ -60,9 +60,10 @@ def test_there_are_no_more_levels_than_the_format_has(how: Coding) -> None:
     codes = encode(weight(shape=(24, 4096)), how).codes
     levels = {"int8": 255, "int4": 15}.get(how.format, len(TABLES.get(how.format, range(256))))
     levels += how.format.startswith("int") and not how.symmetric
-    assert len(codes.unique()) <= levels
+    found = len(set(codes.flatten().tolist()))
+    assert found <= levels
     if how.format in ("int4", "ternary", "nf4"):
-        assert len(codes.unique()) == levels
+        assert found == levels
 
 
 @each

@@ -23,7 +23,7 @@ from tests.gpu_jobs.kinds.test_compress import RETRAIN, compress
 from tests.gpu_jobs.methods.compressors.subjects import Bare, logits, model, subject
 from tests.gpu_jobs.training import TINY, Bench, Outcome, same
 
-DEEP = {"num_hidden_layers": 4}
+DEEP: dict[str, Any] = {"num_hidden_layers": 4}
 
 
 def rps(it: Bare, **values: Any) -> Any:
@@ -68,7 +68,8 @@ def test_the_memory_is_the_nearest_there_is() -> None:
     rps(it, ratio=4, block=8)
     folded = compressed.layers(it.bare)
     memory = next(iter(folded.values())).memory.requires_grad_(True)
-    sum((folded[name].rows - weight).square().sum() for name, weight in before.items()).backward()  # type: ignore[union-attr]
+    error: Any = sum((folded[name].rows - weight).square().sum() for name, weight in before.items())
+    error.backward()
     scale = sum(float(weight.abs().sum()) for weight in before.values()) / memory.numel()
     assert float(memory.grad.abs().max()) < 1e-4 * scale
 
@@ -77,7 +78,8 @@ def test_the_gradient_is_the_sum_over_all_uses_divided_by_their_number() -> None
     weights = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
     memory = torch.nn.Parameter(torch.randn(3, 4, generator=torch.Generator().manual_seed(1)))
     layer = Folded((6, 8), Map(0, 12, 3), 0, memory, torch.tensor(0.5), None, is_transposed=False)
-    (layer.rows * weights).sum().backward()
+    error: Any = (layer.rows * weights).sum()
+    error.backward()
     expected = torch.zeros(3, 4)
     for number, place in enumerate(layer.places.tolist()):
         expected[place] += 0.5 * weights.flatten()[4 * number : 4 * number + 4]
@@ -111,7 +113,9 @@ def test_the_gradient_of_a_shared_matrix_sums_its_uses() -> None:
         part.load_state_dict(it.bare.model.layers[at].state_dict())
     for each in (it.bare, twin):
         each.requires_grad_(True)
-        F.cross_entropy(each(**it.batches()[0]).logits.flatten(0, 1), it.batches()[0]["input_ids"].flatten()).backward()
+        batch = it.batches()[0]
+        loss: Any = F.cross_entropy(each(**batch).logits.flatten(0, 1), batch["input_ids"].flatten())
+        loss.backward()
     first, second = (twin.model.layers[at].mlp.up_proj.weight.grad for at in (0, 1))
     torch.testing.assert_close(it.bare.model.layers[0].mlp.up_proj.weight.grad, first + second)
 
