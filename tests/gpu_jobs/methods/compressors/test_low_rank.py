@@ -161,7 +161,7 @@ def test_pela_then_fine_tunes_all_weights(bench: Bench, base: Outcome) -> None:
 
 
 def pela_hooks(of: Any, teacher: Any) -> Any:
-    spec: Any = specs.parse({**TINY, "model": {**TINY["model"], "vocab": 64}})
+    spec: Any = specs.parse(TINY)
     return pela.Hooks(knobs(pela, epsilon=1e-3), of, spec, teacher)
 
 
