@@ -1,8 +1,8 @@
-"""`python -m gpu_jobs`: run a spec by hand, plan it, export an adapter, list the methods. Nothing of the web is needed.
+"""`python -m gpu_jobs`: run a spec by hand, plan it, export a model, list the methods. Nothing of the web is needed.
 
     python -m gpu_jobs run spec.json [--work DIR] [--cache DIR] [--input run:1=PATH] [--resume CHECKPOINT]
     python -m gpu_jobs plan spec.json [--base run:1=facts.json]
-    python -m gpu_jobs export ADAPTER OUT [--base MODEL] [--peft]
+    python -m gpu_jobs export FOLDER OUT [--base MODEL] [--peft]
     python -m gpu_jobs methods [family]
 
 `run` prints one event a line. SIGTERM or Ctrl-C stops it at the next step with a checkpoint; a second one at once.
@@ -51,9 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(command=_plan)
     plan.add_argument("spec", type=Path)
     plan.add_argument("--base", type=_pair, action="append", default=[], metavar="NAME=PATH", help="run:1=facts.json")
-    export = commands.add_parser("export", help="merge an adapter into its base, as a plain save_pretrained folder")
+    export = commands.add_parser(
+        "export", help="merge an adapter into its base, or undo a compressed form: a plain folder"
+    )
     export.set_defaults(command=_export)
-    export.add_argument("adapter", type=Path, help="folder of the adapter, Hone's or PEFT's")
+    export.add_argument("adapter", type=Path, help="folder of an adapter, Hone's or PEFT's, or of a compressed model")
     export.add_argument("out", type=Path, help="new folder")
     export.add_argument("--base", type=Path, metavar="MODEL", help="folder of its base (default: where it says)")
     export.add_argument("--peft", action="store_true", help="write it as PEFT's LoRA instead, where it is one")

@@ -47,16 +47,24 @@ class Plan(BaseModel):
 
 
 def plan(spec: JobSpec, base: Mapping[str, dict[str, Any]] | None = None, *, bf16: bool | None = None) -> Plan:
-    """The plan of a spec. `base` maps "run:1" to that run's facts; `bf16` is what precision auto will mean."""
+    """The plan of a spec. `base` maps "run:1" to that run's facts; `bf16` is what precision auto will mean.
+
+    Raises MethodError, with the field to change, where a model is to be made smaller by what doesn't fit it.
+    """
     if not isinstance(spec, Reading):
         if not hasattr(spec, "plan"):
             raise TypeError(f"no plan for a {spec.kind} job")
         own: Plan = spec.plan(base or {})
         return own
-    config = config_of(spec, base or {})
-    if not isinstance(spec, Training):
-        return plan_evaluation(spec, config)
-    return plan_for(spec, config, bf16=spec.precision != "fp32" if bf16 is None else bf16)
+    config, in_bf16 = config_of(spec, base or {}), getattr(spec, "precision", "fp32") != "fp32"
+    if isinstance(spec, Training):
+        return plan_for(spec, config, bf16=in_bf16 if bf16 is None else bf16)
+    if hasattr(spec, "trainings"):
+        from gpu_jobs import phases  # which is built on this module
+
+        phases.check(spec, config)  # type: ignore[arg-type]
+        return phases.plan(spec, config, bf16=in_bf16 if bf16 is None else bf16)  # type: ignore[arg-type]
+    return plan_evaluation(spec, config)
 
 
 def plan_evaluation(spec: Any, config: Config | None, *, samples: int | None = None) -> Plan:
@@ -131,7 +139,9 @@ def config_of(spec: Reading, base: Mapping[str, dict[str, Any]]) -> dict[str, An
     if new:
         return new.config(vocab_size=_vocab(spec), labels=labels)
     facts = base.get(spec.model.reference() or "")
-    return dict(facts["model"]["config"]) if facts else None
+    if not facts or facts["model"].get("reshaped"):  # whose config is that of the model it began with
+        return None
+    return dict(facts["model"]["config"])
 
 
 def _vocab(spec: Reading) -> int:

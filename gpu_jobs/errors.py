@@ -1,8 +1,14 @@
 """What can go wrong in a job. The message is one sentence that says what to change; a person reads it."""
 
+from __future__ import annotations
+
 
 class JobError(Exception):
-    """A job that can't go on."""
+    """A job that can't go on. `field` is the spec's field to change ("method.sparsity"), where there is one."""
+
+    def __init__(self, message: str = "", field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class DataError(JobError):

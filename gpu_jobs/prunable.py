@@ -80,7 +80,7 @@ def matrices(knobs: PruningKnobs, anatomy: Anatomy) -> dict[str, tuple[int, int]
     """The pruned matrices by their layer's name, each (out, in). Raises MethodError where there are none."""
     found = {layer.name: (layer.outputs, layer.inputs) for layer in anatomy.layers(knobs.targets)}
     if not found:
-        raise MethodError(f"method.targets {knobs.targets!r} is in no layer of this model.")
+        raise MethodError(f"method.targets {knobs.targets!r} is in no layer of this model.", "method.targets")
     return found
 
 
@@ -91,7 +91,8 @@ def check(knobs: PruningKnobs, allocation: Allocation, anatomy: Anatomy) -> None
         if kept and inputs % kept.m:
             raise MethodError(
                 f"pattern {knobs.pattern} needs widths divisible by {kept.m}: {name} has {inputs} inputs; choose "
-                "unstructured, or other targets."
+                "unstructured, or other targets.",
+                "method.pattern",
             )
     if knobs.pattern == "unstructured" and allocation in ("uniform", "erk"):
         for name, share in shares(allocation, knobs.sparsity, found).items():
@@ -103,7 +104,8 @@ def refuse_empty(name: str, shape: tuple[int, int], share: float) -> None:
     if removed(share, shape[1]) >= shape[1]:
         raise MethodError(
             f"method.sparsity is too high: {share:.3g} of {name} leaves none of its {shape[1]} inputs; lower it, or "
-            "choose another allocation."
+            "choose another allocation.",
+            "method.sparsity",
         )
 
 

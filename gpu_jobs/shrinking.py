@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gpu_jobs import registry
-from gpu_jobs.anatomy import adapter_of
+from gpu_jobs.anatomy import Anatomy, adapter_of
 from gpu_jobs.kinds import finetune
 from gpu_jobs.sources import DataSource, new_model
 from gpu_jobs.spec import (
@@ -94,6 +94,8 @@ class Retrain(BaseModel):
 class Shrinking(Reading):
     """A trained model in, a smaller one out. `data` is what it is judged on and retrained with."""
 
+    LENGTHS: ClassVar[tuple[int, ...]] = ()  # of texts on which the time of a forward is measured, too
+
     method: Any = knob(None, "How it is made smaller.", "Method")  # each kind says which there are
     calibration: Calibration = knob({}, "The samples it is looked at with.", "Calibration", validate_default=True)
     retrain: Retrain | None = knob(None, "Training afterwards. Empty: none.", "Retraining")
@@ -128,10 +130,29 @@ class Shrinking(Reading):
             raise ValueError(f"calibration.sequence_length exceeds the model's context: {length} > {new.longest}")
         return self
 
+    @property
+    def changes(self) -> int:
+        """How often the model is changed and judged."""
+        return 1
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether the model that is kept has another form than the one it began with."""
+        return False
+
+    def check(self, anatomy: Anatomy) -> None:
+        """Raises MethodError, with the field to change, where the method doesn't fit a model like this."""
+
+    def trainings(self) -> list[finetune.Spec]:
+        """Every training of the run, in order."""
+        return [self.training(self.retrain)] if self.retrain else []
+
     def training(self, part: Retrain, **changes: Any) -> finetune.Spec:
-        """The spec of a training with these settings. Raises pydantic's ValidationError."""
+        """The spec of a training with these settings; a teacher is the model as it came. Raises ValidationError."""
         own = ("model", "data", "task", "tokenizer", "sequence_length", "packing", "eval_batches", "seed", "precision")
         settings = {name: getattr(part, name) for name in type(part).model_fields}
+        if "teacher" in getattr(registry.method_of(part.objective).module, "NEEDS", ()):
+            settings["teacher"] = self.model
         return finetune.Spec(
             kind="finetune", **{name: getattr(self, name) for name in own}, **settings, eval_before=False, **changes
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gpu_jobs.engine import adapters
+from gpu_jobs.engine import adapters, compressed
 from gpu_jobs.engine.adapters import peft
 from gpu_jobs.engine.checkpoint import persistent_buffers, whole
 from gpu_jobs.engine.optim import is_adapter
@@ -49,7 +49,7 @@ def publish(
         model.config.use_cache = True  # training has turned it off; whoever loads the model wants it
     shutil.rmtree(hidden, ignore_errors=True)
     if write is None:
-        model.save_pretrained(hidden, state_dict=weights)
+        compressed.save(model, hidden, weights)
     else:
         write(hidden)
     if tokenizer is not None:

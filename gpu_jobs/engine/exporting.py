@@ -8,7 +8,8 @@ from typing import Any
 
 from gpu_jobs.anatomy import ADAPTER_FILES, HEADS
 from gpu_jobs.context import Context
-from gpu_jobs.engine import adapters, folders, models
+from gpu_jobs.engine import adapters, compressed, folders, models
+from gpu_jobs.engine.compressed import plain
 from gpu_jobs.engine.export import ABOUT
 from gpu_jobs.engine.folders import Folder
 from gpu_jobs.errors import MethodError, ModelError
@@ -19,11 +20,15 @@ TASKS = {"SEQ_CLS": "sequence_classification", "CAUSAL_LM": "causal_lm"}  # by P
 def export(folder: Path, out: Path, base: Path | None = None, *, peft: bool = False) -> None:
     """Writes `out`: the adapter of `folder` merged into its base by save_pretrained, or as PEFT's; with the tokenizer.
 
-    The base keeps its precision. `base` is looked for where the folder says when it is not given. Raises ModelError,
-    also for a method that can't be merged, or that PEFT doesn't know.
+    A compressed model is written with ordinary layers. The base keeps its precision. `base` is looked for where the
+    folder says when it is not given. Raises ModelError, also for a method that can't be merged, or that PEFT doesn't
+    know.
     """
     if out.exists() and any(out.iterdir()):
         raise ModelError(f"{out} is not empty: name a new folder")
+    if compressed.is_compressed(folder) and not peft:
+        plain.export(folder, out)
+        return
     adapter = Folder(folder, str(folder))
     if not folder.is_dir() or not adapter.is_adapter:
         raise ModelError(f"{folder} is no adapter: it has no {' and no '.join(ADAPTER_FILES)}")

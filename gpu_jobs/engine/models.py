@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gpu_jobs.context import Context
-from gpu_jobs.engine import adapters, architectures, folders
+from gpu_jobs.engine import adapters, architectures, compressed, folders
 from gpu_jobs.engine.folders import Folder
 from gpu_jobs.errors import DataError, MethodError, ModelError
 from gpu_jobs.outcomes import is_out_of_memory
@@ -194,14 +194,31 @@ def _load(
         folders.check_weights(base)
     config = _read_config(base, labels)
     _check_direction(config, task)
+    if isinstance(base, Folder) and compressed.is_compressed(base.path):
+        found: PreTrainedModel = compressed.plain_codes(_read_compressed(base, config, task, dtype))
+        return found
     return _read_weights(base, config, task, dtype)
 
 
+def _read_compressed(
+    base: Folder, config: PreTrainedConfig, task: str, dtype: torch.dtype | Literal["auto"]
+) -> PreTrainedModel:
+    """With its layers of another form."""
+    import transformers
+
+    made: Any = getattr(transformers, CLASSES[task])
+    model: PreTrainedModel = made.from_config(config, **({} if dtype == "auto" else {"dtype": dtype}))
+    _check_complete(base, model, task, compressed.restore(base.path, model))
+    return model
+
+
 def read_folder(path: Path, context: Context, task: str, labels: list[str] | None) -> Any:
-    """The model of a folder that was just written, in fp32. Raises ModelError."""
+    """The model of a folder that was just written, in fp32, its codes as they are stored. Raises ModelError."""
     import torch
 
-    with _quiet():
+    with _quiet(), torch.random.fork_rng(devices=[]):
+        if compressed.is_compressed(path):
+            return _read_compressed(Folder(path), _read_config(Folder(path), labels), task, torch.float32)
         return _load(Folder(path), context, task, labels, torch.float32)
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gpu_jobs import registry
-from gpu_jobs.anatomy import adapter_of
+from gpu_jobs.anatomy import Anatomy, adapter_of
 from gpu_jobs.context import Context
 from gpu_jobs.events import Event
-from gpu_jobs.prunable import Allocation
+from gpu_jobs.kinds import finetune
+from gpu_jobs.prunable import Allocation, check
 from gpu_jobs.shrinking import Retrain, Shrinking
 from gpu_jobs.spec import knob
 
@@ -103,6 +104,31 @@ class Spec(Shrinking):
         if self.learning is not None and not learns:
             raise ValueError(f"learning is for criteria that learn their masks, and {self.method.name!r} doesn't")
         return self
+
+    @property
+    def changes(self) -> int:
+        """Iterative pruning is judged after every round."""
+        return self.schedule.rounds if self.schedule.name == "iterative" else 1
+
+    @property
+    def reshapes(self) -> bool:
+        """Whole units are taken out."""
+        return bool(self.method.pattern == "structured")
+
+    def check(self, anatomy: Anatomy) -> None:
+        """Raises MethodError for widths that a pattern doesn't divide, and for layers that would be left empty."""
+        check(self.method, self.allocation, anatomy)
+
+    def trainings(self) -> list[finetune.Spec]:
+        """What is learned, the rounds, and with rewinding one before them."""
+        found = super().trainings()
+        if self.schedule.name == "iterative":
+            found *= self.schedule.rounds + self.schedule.rewind
+        learning = self.learning or self.retrain
+        if learning and hasattr(registry.method_of(self.method).module, "Hooks"):
+            full = registry.methods("strategies")["full"].knobs(name="full")
+            found.insert(0, self.training(learning.model_copy(update={"method": full})))
+        return found
 
 
 def run(spec: Spec, context: Context) -> Iterator[Event]:

@@ -111,6 +111,44 @@ def test_a_wrong_knob_of_an_architecture_is_named_where_it_stands(world: World) 
     assert "greater than or equal to 1" in error["msg"]
 
 
+SHRINK = {"source": "config", "architecture": "llama", "layers": 2, "width": 36, "heads": 2, "context": 64}
+MISFITS = [
+    ("prune", {"name": "wanda", "pattern": "4:8"}, "pattern", "pattern 4:8 needs widths divisible by 8"),
+    ("prune", {"name": "magnitude", "sparsity": 0.999}, "sparsity", "leaves none of its 36 inputs"),
+    ("prune", {"name": "wanda", "targets": ["nowhere"]}, "targets", "is in no layer of this model"),
+    ("compress", {"name": "lowrank_svd", "rank": 18}, "rank", "saves nothing: 18 x (36 + 36) = 1,296"),
+]
+
+
+def misfit(kind: str, method: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": kind, "model": SHRINK, "data": scene.SPEC["data"], "sequence_length": 16, "method": method}
+
+
+@pytest.mark.parametrize(("kind", "method", "field", "words"), MISFITS)
+def test_what_does_not_fit_the_model_is_named_before_it_is_queued(
+    world: World, kind: str, method: dict[str, Any], field: str, words: str
+) -> None:
+    spec = misfit(kind, method)
+    (planned,) = plan_of(world, spec)["errors"]
+    answer = post(world.client("editor"), "/runs", {"project": world.project.slug, "spec": spec})
+    (refused,) = answer.json()["errors"]
+    assert answer.status_code == 422 and not Run.objects.exists()
+    assert planned["loc"][-2:] == ["method", field] and refused["loc"][-3:] == ["spec", "method", field]
+    assert words in planned["msg"] == refused["msg"]
+
+
+def test_what_does_not_fit_the_model_of_a_run_is_named_by_its_facts(world: World) -> None:
+    base, (kind, method, field, words) = world.run, MISFITS[0]
+    config = cost.config_of(specs.parse(misfit(kind, method)), {})  # type: ignore[arg-type]
+    Run.objects.filter(pk=base.pk).update(facts={"model": {"config": config}})
+    spec = misfit(kind, method) | {"model": {"source": "run", "run": base.pk}}
+    answer = post(world.client("editor"), "/runs", {"project": world.project.slug, "spec": spec})
+    (refused,) = answer.json()["errors"]
+    assert refused["loc"][-2:] == ["method", field] and words in refused["msg"]
+    Run.objects.filter(pk=base.pk).update(facts={})  # of a run that has not begun nothing is known
+    assert post(world.client("editor"), "/runs", {"project": world.project.slug, "spec": spec}).status_code == 201
+
+
 def test_a_plan_queues_nothing(world: World) -> None:
     plan_of(world, scene.SPEC)
     assert not Run.objects.exists()

@@ -312,6 +312,28 @@ def test_a_list_of_models_is_written_as_json_queued_with_its_inputs_and_planned(
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("kind", "method", "words"),
+    [
+        ("prune", {"name": "wanda", "pattern": "4:8"}, "pattern 4:8 needs widths divisible by 8"),
+        ("compress", {"name": "lowrank_svd", "rank": "18"}, "method.rank 18 saves nothing"),
+    ],
+)
+def test_what_does_not_fit_the_model_stands_at_its_field(
+    team: Team, kind: str, method: dict[str, str], words: str
+) -> None:
+    model = {"source": "config", "architecture": "llama", "layers": "2", "width": "36", "heads": "2", "context": "64"}
+    chosen = {f"model.{name}": value for name, value in model.items()} | {"kind": kind, "sequence_length": "32"}
+    chosen |= {f"method.{name}": value for name, value in method.items()}
+    answer = post(team, **chosen)
+    field = next(name for name in method if name != "name")
+    assert answer.status_code == 422 and not Run.objects.exists()
+    assert words in answer.content.decode()
+    assert re.search(rf'name="method.{field}"[^>]*aria-invalid="true"', answer.content.decode())
+    assert words in forecast(team, **chosen)
+
+
+@pytest.mark.django_db
 def test_the_plan_says_what_is_still_wrong(team: Team) -> None:
     text = forecast(team, **{"steps": "0", "optimizer.lr": "x"})
     assert "2 things are still to be set right" in text

@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from gpu_jobs import cost
 from gpu_jobs import spec as specs
+from gpu_jobs.errors import JobError
 from gpu_jobs.spec import JobSpec
 from webapp.runs.errors import FieldError, Invalid
 from webapp.runs.merging import CHOICES
@@ -22,6 +24,18 @@ def checked(spec: Mapping[str, Any]) -> JobSpec:
         return specs.parse(spec)
     except ValidationError as error:
         raise Invalid(errors_of(error, spec)) from None
+
+
+def planned(spec: JobSpec, facts: Mapping[str, Mapping[str, Any]]) -> cost.Plan:
+    """What it will need. `facts` are those of the runs it builds on, as "run:1".
+
+    Raises Invalid where its method doesn't fit its model, and TypeError for a kind that has no plan.
+    """
+    try:
+        return cost.plan(spec, {name: dict(found) for name, found in facts.items()})
+    except JobError as error:
+        loc: list[str | int] = [*(error.field or "method").split(".")]
+        raise Invalid([{"loc": loc, "msg": str(error)}]) from None
 
 
 def errors_of(error: ValidationError, spec: Mapping[str, Any]) -> list[FieldError]:

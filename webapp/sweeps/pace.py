@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gpu_jobs import cost
 from gpu_jobs.spec import JobSpec, references
 from webapp.accounts.errors import Invalid
 from webapp.runs.forecast import forecast
 from webapp.runs.models import Run
 from webapp.runs.specs import checked
+from webapp.runs.specs import planned as planned_job
 from webapp.sweeps.checking import listed
 from webapp.sweeps.definition import Definition
 from webapp.sweeps.errors import Exhausted
@@ -84,7 +84,7 @@ def _planned(spec: Mapping[str, Any]) -> Pace | None:
     """None for a kind without a plan, and for a point that can't be run at all."""
     try:
         parsed = checked(spec)
-        plan = cost.plan(parsed, facts_of(parsed))
+        plan = planned_job(parsed, facts_of(parsed))
     except (Invalid, TypeError):
         return None
     total = plan.flops["total"]

@@ -45,16 +45,20 @@ def load(folder: str | Path) -> PreTrainedModel:
 
     Any folder of save_pretrained will do. Raises ModelError when it holds no whole model (an adapter, for example).
     """
-    import transformers
-
     register()
     path = Path(folder) / "config.json"
     if not path.is_file():
         raise ModelError(f"{folder} has no config.json: name a folder that save_pretrained has written")
     (name,) = json.loads(path.read_text())["architectures"]
-    loader: Any = getattr(transformers, name, None) or _classes()[name]
-    model: Any = loader.from_pretrained(str(folder), trust_remote_code=False, use_safetensors=True)
+    model: Any = class_of(name).from_pretrained(str(folder), trust_remote_code=False, use_safetensors=True)
     return cast("PreTrainedModel", model.eval())
+
+
+def class_of(name: str) -> Any:
+    """A model's class by the name that config.json gives it, transformers' or our own."""
+    import transformers
+
+    return getattr(transformers, name, None) or _classes()[name]
 
 
 def _classes() -> dict[str, type]:

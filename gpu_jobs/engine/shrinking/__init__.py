@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gpu_jobs.context import Context
 from gpu_jobs.contracts import Hooks
@@ -31,13 +32,15 @@ __all__ = ["Change", "Round", "Subject", "shrink"]
 class Round:
     """`change` makes the subject's model smaller. `around` puts more on the hooks of the training that follows.
 
-    `learned` takes what such hooks have found when the training is over.
+    `learned` takes what such hooks have found when the training is over. `enforce`, of the last round, does again what
+    a merged adapter has undone, and says what that cost (None where nothing was undone).
     """
 
     change: Callable[[Subject, Change], Generator[Event, None, Change]]
     training: finetune.Spec | None = None
     around: Callable[[Subject, Change, Hooks], Hooks] | None = None
     learned: Callable[[Subject, Change, Hooks], Change] | None = None
+    enforce: Callable[[Subject, Change], dict[str, Any] | None] = enforce
 
 
 def shrink(spec: Shrinking, context: Context, rounds: Sequence[Round]) -> Iterator[Event]:
@@ -55,7 +58,8 @@ def shrink(spec: Shrinking, context: Context, rounds: Sequence[Round]) -> Iterat
         if stopped:
             return
         state.begin(number + 1, each.training.steps if each.training else 0)
-    yield from _finish(subject, state, memory, begun)
+    drop = rounds[-1].enforce(subject, state.change)
+    yield from _finish(subject, state, drop, memory, begun)
 
 
 def _judge_dense(subject: Subject, state: resuming.State) -> Iterator[Event]:
@@ -88,9 +92,14 @@ def _round(
     return False
 
 
-def _finish(subject: Subject, state: resuming.State, memory: devices.PeakMemory, begun: float) -> Iterator[Event]:
+def _finish(
+    subject: Subject,
+    state: resuming.State,
+    drop: dict[str, Any] | None,
+    memory: devices.PeakMemory,
+    begun: float,
+) -> Iterator[Event]:
     """Saves, reads back, judges and measures."""
-    drop = enforce(subject, state.change)
     yield Phase(name="save", step=state.offset)
     save(subject, state.change)
     yield Artifact(path="model", kind="model", step=state.offset)

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 from gpu_jobs import cost
-from gpu_jobs.engine import folders
+from gpu_jobs.engine import compressed, folders
 from gpu_jobs.engine.optim import own_parameters
 from gpu_jobs.engine.shrinking import kernels
 from gpu_jobs.engine.shrinking.change import Change
 from gpu_jobs.engine.shrinking.saving import weights
 from gpu_jobs.engine.shrinking.subject import Subject
+from gpu_jobs.shapes import parameters
 from gpu_jobs.sources import PathModel, RunModel
 
 REPEATS, WARM_UPS = 5, 2
@@ -30,6 +31,7 @@ def dense(subject: Subject) -> dict[str, Any]:
         "bytes": _bytes_before(subject) or sum(value.numel() * value.element_size() for value in own.values()),
         "flops": flops(subject),
         "latency_s": latency(subject),
+        "latency_by_length": by_length(subject),
     }
 
 
@@ -44,7 +46,7 @@ def _bytes_before(subject: Subject) -> int:
 def final(subject: Subject, change: Change, before: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
     """What the result says, and the same as metrics. The model is the one that was read back."""
     own = own_parameters(subject.bare)
-    total = change.facts.get("values") or sum(value.numel() for value in own.values())
+    total = compressed.values(subject.bare)
     nonzero = total - sum(int((value == 0).sum()) for value in own.values() if value.ndim >= 2)
     stored = stored_bytes(subject)
     sparsity = measured(subject, change, before, nonzero)
@@ -56,16 +58,13 @@ def final(subject: Subject, change: Change, before: dict[str, Any]) -> tuple[dic
             "total": total, "nonzero": nonzero, "dense": before["parameters"], "trainable": 0,
             "trained": change.facts.get("trained", 0),
         },
-        "flops": {
-            "dense": before["flops"],
-            "stored": change.facts.get("flops", flops(subject)),
-            "formula": cost.FORWARD,
-        },
+        "flops": {"dense": before["flops"], "stored": flops(subject), "formula": cost.FORWARD},
         "latency": {
             "dense_s": before["latency_s"], "stored_s": latency(subject), "samples": 1,
             "tokens": subject.spec.sequence_length, "device": subject.device.type,
             **_on_kernels(subject, change),
         },
+        **_by_length(subject, before),
         **change.facts.get("result", {}),
     }  # fmt: skip
     told = {"size/stored_bytes": float(stored), "size/nonzero_parameters": float(nonzero)}
@@ -99,9 +98,12 @@ def _bytes(folder: Path) -> int:
 
 
 def flops(subject: Subject) -> int | None:
-    """Of one sample's forward; None for an architecture that is not known."""
-    found = cost.plan_evaluation(subject.spec, subject.config).flops["per_step"]
-    return None if not isinstance(found, int) else found // subject.spec.batch_size
+    """Of one sample's forward, by the factors where a matrix has become factors; None for an unknown architecture."""
+    config, spec = subject.config, subject.spec
+    dense = parameters(config, spec.resolved_task)
+    if dense is None:
+        return None
+    return cost.forward_flops(compressed.shapes(subject.bare, dense), config, cost.tokens_per_sample(spec, config))
 
 
 def _on_kernels(subject: Subject, change: Change) -> dict[str, float]:
@@ -113,17 +115,42 @@ def _on_kernels(subject: Subject, change: Change) -> dict[str, float]:
     if held is None:
         return {}
     plain = copy.deepcopy(subject.bare).to(torch.bfloat16)
-    return {"dense_bf16_s": _median(subject, plain), "sparse_bf16_s": _median(subject, held)}
+    batch = _sample(subject)
+    return {"dense_bf16_s": _median(subject, plain, batch), "sparse_bf16_s": _median(subject, held, batch)}
 
 
 def latency(subject: Subject) -> float:
     """Seconds of one sample's forward on this device: the median of several, warm."""
-    return _median(subject, subject.bare.to(subject.device).eval())
+    return _median(subject, subject.bare.to(subject.device).eval(), _sample(subject))
+
+
+def by_length(subject: Subject) -> dict[str, float]:
+    """The same for texts of the lengths that the kind asks for, as far as the model reads them."""
+    if subject.spec.resolved_task == "image_classification":
+        return {}
+    longest = getattr(subject.bare.config, "max_position_embeddings", None) or max(subject.spec.LENGTHS, default=0)
+    ids, model = subject.sample()["input_ids"][:1], subject.bare.to(subject.device).eval()
+    found = {}
+    for length in (length for length in subject.spec.LENGTHS if length <= longest):
+        text = ids.repeat(1, -(-length // ids.shape[1]))[:, :length]
+        found[str(length)] = _median(subject, model, {"input_ids": text.to(subject.device)})
+    return found
+
+
+def _by_length(subject: Subject, before: dict[str, Any]) -> dict[str, Any]:
+    if not subject.spec.LENGTHS:
+        return {}
+    stored = by_length(subject)
+    dense = before["latency_by_length"]
+    return {"latency_by_length": {name: {"dense_s": dense[name], "stored_s": stored[name]} for name in stored}}
+
+
+def _sample(subject: Subject) -> dict[str, torch.Tensor]:
+    return {name: value[:1].to(subject.device) for name, value in subject.sample().items() if name != "labels"}
 
 
 @torch.no_grad()
-def _median(subject: Subject, model: Any) -> float:
-    batch = {name: value[:1].to(subject.device) for name, value in subject.sample().items() if name != "labels"}
+def _median(subject: Subject, model: Any, batch: dict[str, torch.Tensor]) -> float:
     times = []
     for _ in range(WARM_UPS + REPEATS):
         begun = time.perf_counter()

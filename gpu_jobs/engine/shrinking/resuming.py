@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpu_jobs.engine import models
-from gpu_jobs.engine.pruning import masks
+from gpu_jobs.engine import compressed, models
 from gpu_jobs.engine.shrinking.change import Change
 from gpu_jobs.engine.shrinking.subject import Subject
 
@@ -48,9 +47,11 @@ class State:
 
 def keep(subject: Subject, state: State) -> None:
     """Writes the model as it is, for the checkpoints of the training that begins."""
+    from gpu_jobs.engine.pruning import masks  # which is built on this package
+
     folder = _folder(subject)
     shutil.rmtree(folder, ignore_errors=True)
-    subject.bare.save_pretrained(folder / PRUNED)
+    compressed.save(subject.bare, folder / PRUNED)
     if state.change.masks:
         masks.save(state.change.masks, folder / MASKS)
 
@@ -67,6 +68,8 @@ def add(subject: Subject, state: State, checkpoint: Path, seconds: float) -> Non
 
 def read(subject: Subject) -> State:
     """Goes back to the context's checkpoint: the subject's model is that of its round. Raises ModelError."""
+    from gpu_jobs.engine.pruning import masks  # which is built on this package
+
     folder = subject.context.resume_from
     assert folder is not None
     about = json.loads((folder / ABOUT).read_text())

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from gpu_jobs.engine import export, models
-from gpu_jobs.engine.pruning import masks
 from gpu_jobs.engine.shrinking.change import Change
 from gpu_jobs.engine.shrinking.subject import Subject
 
@@ -48,6 +47,8 @@ def _mask(subject: Subject, name: str, mask: torch.Tensor) -> None:
 
 def save(subject: Subject, change: Change) -> None:
     """Writes `model/` and `masks.safetensors`; the subject's model is what was read back."""
+    from gpu_jobs.engine.pruning import masks  # which is built on this package
+
     spec, work_dir = subject.spec, subject.context.work_dir
     subject.bare.to("cpu")
     about = {"kind": spec.kind, "task": spec.resolved_task, "method": spec.method.name, "base": None}

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gpu_jobs import contracts, cost, registry
+from gpu_jobs import contracts, cost, phases, registry
 from gpu_jobs.context import Context
 from gpu_jobs.engine import data, models, precision
 from gpu_jobs.engine import device as devices
@@ -78,6 +78,13 @@ class Subject:
         parts = [chosen[at : at + asked.batch_size] for at in range(0, len(chosen), asked.batch_size)]
         return [judged.objective.prepare(loaded.train.batch(part), training=False) for part in parts]
 
+    def read_with(self, tokenizer: Any) -> None:
+        """Reads all data again as this tokenizer cuts them, which comes with the model from here on."""
+        self.data = load(self.spec, self.spec.data, tokenizer, self.context)
+        sources = zip(self.others, self.spec.evaluate, strict=True)
+        self.others = {name: load(self.spec, source, tokenizer, self.context) for name, source in sources}
+        self._batches = None
+
     def sample(self) -> Batch:
         """One sample of the evaluation split, on the CPU."""
         return self._judged(self.data).objective.prepare(self.data.eval.batch(order(1, 0, 0)), training=False)
@@ -103,13 +110,14 @@ class Subject:
                 "architecture": self.bare.config.model_type,
                 "source": self.spec.model.source,
                 "config": self.config,
+                "reshaped": self.spec.reshapes,
             },
             "data": {
                 "name": self.data.name,
                 "samples": {name: len(split) for name, split in self.data.splits().items()},
                 "labels": self.data.labels,
             },
-            "flops": cost.plan_evaluation(self.spec, self.config).flops,
+            "flops": phases.plan(self.spec, self.config, bf16=self.bf16).flops,
             "precision": "bf16" if self.bf16 else "fp32",
             "tokens_per_sample": cost.tokens_per_sample(self.spec, self.config),
         }

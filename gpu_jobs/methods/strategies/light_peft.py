@@ -131,7 +131,7 @@ class Hooks(contracts.Hooks):
         """Lets the masks act on what goes into a block's last feed-forward layer and into its output projection."""
         from gpu_jobs.engine.pruning import structured
 
-        kind = self.model.config.model_type  # type: ignore[union-attr]
+        kind = str(self.model.config.model_type)  # type: ignore[union-attr]
         places = {FFN: structured.FFN[kind].columns[0]}
         places |= {HEADS: structured.HEADS[kind].columns[0]} if hasattr(block, HEADS) else {}
         return [

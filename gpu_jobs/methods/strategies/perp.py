@@ -71,7 +71,7 @@ def setup(knobs: Knobs, model: Any) -> nn.Module:
         own[name].requires_grad_(True)
     if not chosen and knobs.adapter is None:
         raise MethodError(NOTHING)
-    return model
+    return model  # type: ignore[no-any-return]
 
 
 def sizes(knobs: Knobs, anatomy: Anatomy) -> Shapes:

@@ -19,7 +19,7 @@ from webapp.api.schemas.runs import SPEC_EXAMPLE
 from webapp.api.wire import refuse_non_finite
 from webapp.runs.forecast import forecast
 from webapp.runs.queries import device_sizes, visible
-from webapp.runs.specs import checked
+from webapp.runs.specs import checked, planned
 
 router = Router()
 
@@ -31,7 +31,7 @@ def plan_job(
     """Parameters, memory, FLOPs and time that the spec in the body will need; nothing is queued."""
     refuse_non_finite(body)
     parsed = checked(body)
-    plan = cost.plan(parsed, _facts(user_of(request), parsed))
+    plan = planned(parsed, _facts(user_of(request), parsed))
     time = forecast(plan.flops["total"], plan.flops["per_step"])
     return PlanOutput(**plan.model_dump(), time=TimeForecast(**time._asdict()))
 

@@ -12,7 +12,7 @@ from gpu_jobs.fitting import Fit, fitting
 from webapp.accounts.models import User
 from webapp.runs.forecast import forecast as forecast_time
 from webapp.runs.queries import DeviceSize, device_sizes, visible
-from webapp.runs.specs import checked
+from webapp.runs.specs import checked, planned
 
 PARTS = {"weights": 1, "gradients": 4, "optimizer": 3, "activations": 7}  # with the colour of each
 
@@ -51,7 +51,7 @@ class Forecast:
 def forecast(values: Mapping[str, Any], user: User) -> Forecast:
     """Raises Invalid for a wrong spec, and TypeError for a kind that has no plan."""
     spec = checked(values)
-    plan = cost.plan(spec, _facts(spec, user))
+    plan = planned(spec, _facts(spec, user))
     seconds, measured = _time(plan)
     return Forecast(plan, _parts(plan.memory), seconds, measured)
 
@@ -97,7 +97,7 @@ def _facts(spec: specs.JobSpec, user: User) -> dict[str, dict[str, Any]]:
     """The facts of the runs that the spec starts from, as far as the person may see them."""
     names = [name for name in specs.references(spec) if name.startswith("run:")]
     runs = visible(user).filter(pk__in=[int(name.partition(":")[2]) for name in names])
-    return {f"run:{run.pk}": run.facts for run in runs}
+    return {f"run:{run.pk}": run.facts for run in runs if run.facts.get("model", {}).get("config")}
 
 
 def _time(plan: cost.Plan) -> tuple[float | None, str]:

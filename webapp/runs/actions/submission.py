@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
+from gpu_jobs.shrinking import Shrinking
 from gpu_jobs.spec import JobSpec, references
 from webapp.accounts.errors import FieldError, Invalid
 from webapp.accounts.models import Project, User
@@ -46,6 +47,7 @@ def submit(
         checked = parsed.model_dump(mode="json")
         columns = fields.checked(errors, name=name or _default_name(checked), tags=tags, priority=priority, queue=queue)
         columns["baseline"] = fields.baseline(errors, baseline, project)
+        errors += _misfits(parsed, inputs)
         if errors:
             raise Invalid(errors)
         columns |= {"created_by": user, "cloned_from": cloned_from, "share": share}
@@ -124,6 +126,18 @@ def _parsed(spec: dict[str, Any]) -> JobSpec:
         return specs.checked(spec)
     except Invalid as error:
         raise Invalid([{"loc": ["spec", *item["loc"]], "msg": item["msg"]} for item in error.errors]) from None
+
+
+def _misfits(spec: JobSpec, inputs: Iterable[Input]) -> list[FieldError]:
+    """Why a model can't be made smaller as asked, as far as it is known before a worker has it."""
+    if not isinstance(spec, Shrinking):
+        return []
+    runs = {item.name: item.source.facts for item in inputs if item.source is not None}
+    try:
+        specs.planned(spec, {name: facts for name, facts in runs.items() if facts.get("model", {}).get("config")})
+    except Invalid as error:
+        return [{"loc": ["spec", *item["loc"]], "msg": item["msg"]} for item in error.errors]
+    return []
 
 
 def _default_name(spec: dict[str, Any]) -> str:
