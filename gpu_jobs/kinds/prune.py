@@ -11,6 +11,7 @@ from gpu_jobs import registry
 from gpu_jobs.anatomy import adapter_of
 from gpu_jobs.context import Context
 from gpu_jobs.events import Event
+from gpu_jobs.kinds import finetune
 from gpu_jobs.prunable import Allocation
 from gpu_jobs.shrinking import Retrain, Shrinking
 from gpu_jobs.spec import knob
@@ -102,7 +103,16 @@ class Spec(Shrinking):
             raise ValueError(f"method {self.method.name!r} learns its masks: set learning.steps")
         if self.learning is not None and not learns:
             raise ValueError(f"learning is for criteria that learn their masks, and {self.method.name!r} doesn't")
+        if learns:
+            self.learned_by()
         return self
+
+    def learned_by(self) -> finetune.Spec:
+        """The training in which the masks are learned; what is trained is the criterion's to say, not the method's."""
+        settings = self.learning or self.retrain
+        assert settings is not None
+        full = registry.methods("strategies")["full"].knobs(name="full")
+        return self.training(settings.model_copy(update={"method": full}))
 
 
 def run(spec: Spec, context: Context) -> Iterator[Event]:

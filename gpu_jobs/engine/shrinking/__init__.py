@@ -2,6 +2,7 @@
 
 dense     load, judge
 change    calibrate, score, prune or compress; judge                    once for each round
+learn     a training that says what goes; judge                         in the place of a change
 retrain   the training loop on what is left, an adapter merged after    once for each round
 save      the file, read back: quality, sparsity, bytes, latency are those of the file
 """
@@ -31,10 +32,10 @@ __all__ = ["Change", "Round", "Subject", "shrink"]
 class Round:
     """`change` makes the subject's model smaller. `around` puts more on the hooks of the training that follows.
 
-    `learned` takes what such hooks have found when the training is over.
+    `learned` takes what such hooks have found when the training is over: that is the change, then, and not a recovery.
     """
 
-    change: Callable[[Subject, Change], Generator[Event, None, Change]]
+    change: Callable[[Subject, Change], Generator[Event, None, Change]] | None
     training: finetune.Spec | None = None
     around: Callable[[Subject, Change, Hooks], Hooks] | None = None
     learned: Callable[[Subject, Change, Hooks], Change] | None = None
@@ -55,7 +56,8 @@ def shrink(spec: Shrinking, context: Context, rounds: Sequence[Round]) -> Iterat
         if stopped:
             return
         state.begin(number + 1, each.training.steps if each.training else 0)
-    yield from _finish(subject, state, memory, begun)
+    is_retrained = any(each.training and not each.learned for each in rounds)
+    yield from _finish(subject, state, memory, begun, is_retrained=is_retrained)
 
 
 def _judge_dense(subject: Subject, state: resuming.State) -> Iterator[Event]:
@@ -68,27 +70,35 @@ def _round(
     subject: Subject, each: Round, state: resuming.State, memory: devices.PeakMemory
 ) -> Generator[Event, None, bool]:
     """One round. Returns whether it was asked to stop."""
-    if not state.is_changed:
+    if each.change and not state.is_changed:
         yield Phase(name="change", step=state.offset, peak_memory_bytes=memory.end("dense"))
         state.change = yield from each.change(subject, state.change)
-        state.quality["pruned"] = subject.judge()
-        yield Metrics(step=state.offset, values={f"pruned/{name}": v for name, v in state.quality["pruned"].items()})
-        yield Log(message=f"{state.change.summary()} {told(state.quality['pruned'])}.")
+        yield from _judge_changed(subject, state, state.offset)
         memory.end("change")
     if each.training is None:
         return False
-    yield Phase(name="retrain", step=state.done)
+    name = "learn" if each.learned else "retrain"
+    before = memory.end("dense") if each.learned and not state.is_changed else None
+    yield Phase(name=name, step=state.done, peak_memory_bytes=before)
     hooks = yield from retraining.train(subject, each.training, each.around, state)
     if hooks is None:
         return True
-    memory.end("retrain")
+    memory.end(name)
     if each.learned:
         state.change = each.learned(subject, state.change, hooks)
-        state.quality["pruned"] = subject.judge()
+        yield from _judge_changed(subject, state, state.offset + each.training.steps)
     return False
 
 
-def _finish(subject: Subject, state: resuming.State, memory: devices.PeakMemory, begun: float) -> Iterator[Event]:
+def _judge_changed(subject: Subject, state: resuming.State, step: int) -> Iterator[Event]:
+    state.quality["pruned"] = subject.judge()
+    yield Metrics(step=step, values={f"pruned/{name}": value for name, value in state.quality["pruned"].items()})
+    yield Log(message=f"{state.change.summary()} {told(state.quality['pruned'])}.")
+
+
+def _finish(
+    subject: Subject, state: resuming.State, memory: devices.PeakMemory, begun: float, *, is_retrained: bool
+) -> Iterator[Event]:
     """Saves, reads back, judges and measures."""
     drop = enforce(subject, state.change)
     yield Phase(name="save", step=state.offset)
@@ -101,10 +111,9 @@ def _finish(subject: Subject, state: resuming.State, memory: devices.PeakMemory,
     yield Metrics(step=state.offset, values=quality | measured)
     yield Log(message=f"The file, read back: {told(quality)}.")
     memory.end("save")
-    retrained = state.offset > 0
     qualities = (
         {**state.quality, "recovered": quality}
-        if retrained
+        if is_retrained
         else {**state.quality, "pruned": quality, "recovered": None}
     )
     peak = {"peak_bytes": max(memory.phases.values()), "phases": memory.phases, **devices.describe(subject.device)}
