@@ -55,7 +55,8 @@ class Units:
     blocks: list[int] | None = field(default=None)
 
 
-class Group(NamedTuple):
+@dataclass(frozen=True)
+class Group:
     """The units of one kind in one block, `count` of them: equal parts of the rows of some layers, and of the columns
     of others, which are named."""
 

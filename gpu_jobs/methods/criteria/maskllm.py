@@ -9,8 +9,8 @@
 linearly over the T steps. L begins as N(0, 0.01) with a one-shot mask M0 as its prior, by what a pattern has of it:
 L_i += strength std(L) (P_i M0 - n^2 / m). With strength 3 the noise overrules the prior in some groups. The term of reg
 keeps the weights that stay large, so that gradients reach them. As in the authors' code, which has 2:4 and 1:4; n^2 / m
-is the mean of P_i M0 over all patterns, 1 as theirs in 2:4, and moves no choice. C(m, n) / m logits a weight are trained,
-in float32: 1.5 for 2:4, 1 for 1:4, 8.75 for 4:8. Their rate there is ten times that of weights.
+is the mean of P_i M0 over all patterns, 1 as theirs in 2:4, and moves no choice. C(m, n) / m logits a weight are
+trained, in float32: 1.5 for 2:4, 1 for 1:4, 8.75 for 4:8. Their rate there is ten times that of weights.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def merge(knobs: Knobs, base: Any, values: dict[str, Tensor]) -> Tensor:
     mask = (choices(values) @ patterns(kept(knobs)).to(base.weight.device)).view(base.weight.shape)
     if mask.requires_grad and knobs.regularisation:
         weight, drawn, reward = base.weight.detach(), mask.detach(), values["reward"]
-        mask.register_hook(lambda gradient: gradient - 2 * reward * weight.square() * drawn)
+        mask.register_hook(lambda gradient: gradient - 2 * reward * weight.square() * drawn)  # type: ignore[no-untyped-call]
     return base.weight * mask  # type: ignore[no-any-return]
 
 
