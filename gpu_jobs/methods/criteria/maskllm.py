@@ -118,6 +118,15 @@ def choices(values: dict[str, Tensor]) -> Tensor:
     return gumbel_softmax(values["logits"] * values["scale"], tau=values["temperature"])  # type: ignore[arg-type]
 
 
+def soft(knobs: Knobs, values: dict[str, Tensor]) -> Tensor:
+    """p P, (out, in) float32"""
+    import torch
+
+    device = values["logits"].device
+    with torch.autocast(device.type, enabled=False):
+        return (choices(values) @ patterns(kept(knobs)).to(device)).view(values["mask"].shape)
+
+
 def hard(knobs: Knobs, values: dict[str, Tensor]) -> Tensor:
     """The mask (out, in) bool of the patterns with the highest logits"""
     table = patterns(kept(knobs)).bool().to(values["logits"].device)
@@ -128,7 +137,7 @@ def merge(knobs: Knobs, base: Any, values: dict[str, Tensor]) -> Tensor:
     """W with its mask, soft and drawn in training, (out, in)"""
     if not base.is_training:
         return base.weight * hard(knobs, values)  # type: ignore[no-any-return]
-    mask = (choices(values) @ patterns(kept(knobs)).to(base.weight.device)).view(base.weight.shape)
+    mask = soft(knobs, values)
     if mask.requires_grad and knobs.regularisation:
         weight, drawn, reward = base.weight.detach(), mask.detach(), values["reward"]
         mask.register_hook(lambda gradient: gradient - 2 * reward * weight.square() * drawn)  # type: ignore[no-untyped-call]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
@@ -107,6 +106,17 @@ def test_nothing_but_the_pruned_matrices_moves_unless_all_is_trained(
     still = {name: value.equal(before[name]) for name, value in whole.weights().items() if "_proj" not in name}
     assert len(still) == len(before) - 14
     assert set(still.values()) == {method["name"] != "hesso"}
+
+
+def test_it_learns_in_bfloat16_in_parts_and_with_activations_computed_twice(
+    bench: Bench, base: Outcome, method: dict[str, Any], whole: Outcome
+) -> None:
+    how = {"precision": "bf16", "learning": LEARNING | {"accumulation": 2, "gradient_checkpointing": True}}
+    run = learned(bench, base, method, how)
+    assert isinstance(run.last, Result), run.last
+    assert run.series("train/loss") == pytest.approx(whole.series("train/loss"), rel=0.02)
+    assert run.last.values["sparsity"]["measured"] == 0.5
+    assert {value.dtype for value in run.weights().values()} == {value.dtype for value in base.weights().values()}
 
 
 def test_nothing_asked_for_is_nothing_learned(bench: Bench, base: Outcome, method: dict[str, Any]) -> None:

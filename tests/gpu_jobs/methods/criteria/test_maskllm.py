@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import comb
-from typing import Any
 
 import pytest
 import torch
@@ -83,14 +82,6 @@ def test_patterns_are_drawn_as_often_as_the_softmax_says() -> None:
     torch.testing.assert_close(found.sum(1), torch.ones(draws))
 
 
-def drawn(layer: Any, seed: int) -> torch.Tensor:
-    """The soft mask of a seed."""
-    torch.manual_seed(seed)
-    values = layer.named_values
-    soft: torch.Tensor = MASKLLM.choices(values) @ MASKLLM.patterns(NM(2, 4))
-    return soft.view(layer.base.weight.shape)
-
-
 def test_the_reward_adds_the_gradient_of_the_kept_weights_square() -> None:
     model, adapted = put("maskllm")
     model.train()
@@ -100,8 +91,9 @@ def test_the_reward_adds_the_gradient_of_the_kept_weights_square() -> None:
     loss = layer(x).square().sum()
     loss.backward()
     found, layer.named_values["logits"].grad = layer.named_values["logits"].grad, None
-    mask = drawn(layer, 5)
-    weight = layer.base.weight * mask
+    torch.manual_seed(5)
+    soft = MASKLLM.choices(layer.named_values) @ MASKLLM.patterns(NM(2, 4))
+    weight = layer.base.weight * soft.view(24, 16)
     torch.testing.assert_close((x @ weight.T).square().sum(), loss)
     ((x @ weight.T).square().sum() - rate * weight.square().sum()).backward()
     torch.testing.assert_close(found, layer.named_values["logits"].grad, rtol=1e-4, atol=1e-5)
