@@ -67,6 +67,7 @@ def _take(spec: Spec) -> Callable[[Subject, Change, Any], Change]:
 
     def take(subject: Subject, change: Change, hooks: Any) -> Change:
         new = _changed(spec)
+        new.facts |= change.facts
         if spec.method.pattern == "structured":
             structured.remove(subject, hooks.units(), new)
             return new

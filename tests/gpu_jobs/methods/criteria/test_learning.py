@@ -20,6 +20,7 @@ LORAPRUNE = {"name": "loraprune", "rank": 2, "every": 1}
 HESSO = {"name": "hesso", "unit": "heads+ffn"}
 LEARNERS = [PST, MASKLLM, LORAPRUNE, HESSO]
 NAMES = [str(method["name"]) for method in LEARNERS]
+RETRAIN = {"method": {"name": "full"}, "steps": 3, "batch_size": 4, "optimizer": {"name": "adamw", "lr": 1e-2}}
 SHAPES = [(16, 16)] * 8 + [(48, 16)] * 4 + [(16, 48)] * 2  # (out, in) of two blocks' layers
 
 
@@ -57,8 +58,7 @@ def test_a_pause_changes_no_bit_of_what_is_learned_and_told(
 def test_what_goes_stays_away_in_the_retraining_that_follows(
     bench: Bench, base: Outcome, method: dict[str, Any], whole: Outcome
 ) -> None:
-    retrain = {"method": {"name": "full"}, "steps": 3, "batch_size": 4, "optimizer": {"name": "adamw", "lr": 1e-2}}
-    run = learned(bench, base, method, {"retrain": retrain})
+    run = learned(bench, base, method, {"retrain": RETRAIN})
     assert [event.name for event in run.of(Phase)] == ["dense", "learn", "retrain", "save"]
     assert sorted(run.series("train/loss")) == list(range(1, 10))
     assert sorted(run.series("pruned/eval/loss")) == [6]
@@ -73,6 +73,12 @@ def test_what_goes_stays_away_in_the_retraining_that_follows(
         assert same(kept, masks.load(whole.work_dir / "masks.safetensors"))
         weights = load_file(run.work_dir / "model/model.safetensors")
         assert not any(weights[f"{name}.weight"][~mask].any() for name, mask in kept.items())
+    first = learned(bench, base, method, {"retrain": RETRAIN}, should_stop=after(7))  # in the retraining
+    folder = first.work_dir / "checkpoints/step-7"
+    second = learned(bench, base, method, {"retrain": RETRAIN}, resume_from=folder)
+    assert same(second.weights(), run.weights())
+    assert {**first.series("train/loss"), **second.series("train/loss")} == run.series("train/loss")
+    assert second.last.values["quality"] == told["quality"]
 
 
 TRAINED = {
@@ -86,7 +92,7 @@ TRAINED = {
 def test_as_many_numbers_are_trained_as_the_formula_has(base: Outcome, method: dict[str, Any], whole: Outcome) -> None:
     assert base.facts["parameters"]["total"] == 10_864
     assert any(f"{TRAINED[method['name']]:,} of them trained" in event.message for event in whole.of(Log))
-    assert whole.last.values["parameters"]["trainable"] == 0
+    assert whole.last.values["parameters"]["trained"] == TRAINED[method["name"]]
 
 
 @pytest.mark.parametrize(("pattern", "sparsity", "each"), [("1:4", 0.75, 4 / 4), ("4:8", 0.5, 70 / 8)])
