@@ -45,6 +45,7 @@ class Job(Judged):
     before: dict[str, float] = field(default_factory=dict)  # the quality before the first step, where it was asked for
     begun: float = field(default_factory=time.perf_counter)  # when this attempt began
     origin: Progress = field(default_factory=Progress)  # where this attempt began
+    offset: int = 0  # steps of the run before this training, in the names of checkpoints
 
     def seconds(self) -> float:
         """Wall time of the run so far: this attempt and those before it."""
@@ -62,9 +63,10 @@ class Job(Judged):
 
     def save_checkpoint(self) -> Path:
         """Writes a complete checkpoint of the step the job is at; all ranks must call this."""
-        folder = self.context.work_dir / "checkpoints" / f".step-{self.progress.step}"
+        number = self.offset + self.progress.step
+        folder = self.context.work_dir / "checkpoints" / f".step-{number}"
         if self.ranks.is_main:
-            checkpoint.begin(self.context.work_dir, self.progress.step)
+            checkpoint.begin(self.context.work_dir, number)
         self.ranks.barrier()
         checkpoint.write_part(folder, f"rng-{self.ranks.rank}", checkpoint.rng_tensors(self.device))
         self._write("model", checkpoint.model_tensors(self.bare, self.hooks.trained()), folder)

@@ -103,6 +103,8 @@ class Spec(Shrinking):
             raise ValueError(f"method {self.method.name!r} learns its masks: set learning.steps")
         if self.learning is not None and not learns:
             raise ValueError(f"learning is for criteria that learn their masks, and {self.method.name!r} doesn't")
+        if learns:
+            self.learned_by()
         return self
 
     @property
@@ -124,11 +126,16 @@ class Spec(Shrinking):
         found = super().trainings()
         if self.schedule.name == "iterative":
             found *= self.schedule.rounds + self.schedule.rewind
-        learning = self.learning or self.retrain
-        if learning and hasattr(registry.method_of(self.method).module, "Hooks"):
-            full = registry.methods("strategies")["full"].knobs(name="full")
-            found.insert(0, self.training(learning.model_copy(update={"method": full})))
+        if hasattr(registry.method_of(self.method).module, "Hooks"):
+            found.insert(0, self.learned_by())
         return found
+
+    def learned_by(self) -> finetune.Spec:
+        """The training in which the masks are learned; what is trained is the criterion's to say, not the method's."""
+        settings = self.learning or self.retrain
+        assert settings is not None
+        full = registry.methods("strategies")["full"].knobs(name="full")
+        return self.training(settings.model_copy(update={"method": full}))
 
 
 def run(spec: Spec, context: Context) -> Iterator[Event]:

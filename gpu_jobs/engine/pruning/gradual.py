@@ -23,9 +23,17 @@ if TYPE_CHECKING:
     from gpu_jobs.kinds.prune import Spec
 
 
-def cubic(sparsity: float, step: int, until: int) -> float:
+def cubic(sparsity: float, step: float, until: float) -> float:
     """The sparsity after so many steps."""
     return sparsity * (1 - (1 - min(step, until) / until) ** 3)
+
+
+def ramp(sparsity: float, step: int, steps: int, warmup: float, cooldown: float) -> float:
+    """The sparsity at a step, cubic between the first and the last share of the steps: 0 before, all of it after."""
+    begin, end = warmup * steps, (1 - cooldown) * steps
+    if step <= begin:
+        return 0.0
+    return cubic(sparsity, step - begin, end - begin) if end > begin else sparsity
 
 
 def begin(spec: Spec) -> Callable[[Subject, Change], Generator[Event, None, Change]]:

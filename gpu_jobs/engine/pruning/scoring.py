@@ -42,7 +42,7 @@ def scores(subject: Subject, spec: Spec, found: Mapping[str, Layer]) -> dict[str
         batches = [{name: value.to(subject.device) for name, value in batch.items()} for batch in subject.batches()]
         of_all: dict[str, Tensor] = module.scores(spec.method, subject.bare, batches, subject.loss_sum, found)
         return {name: _below(of_all[name], layer) for name, layer in found.items()}
-    for _ in _seen(subject, found, getattr(module, "NEEDS", None)):
+    for _ in seen(subject, found, getattr(module, "NEEDS", None)):
         pass
     return {name: _below(module.score(spec.method, layer), layer) for name, layer in found.items()}
 
@@ -93,7 +93,7 @@ def _one_by_one(
     for name, share in allocation.shares(subject, spec, found, sparsity).items():
         found[name].share = share
     needs = getattr(registry.method_of(spec.method).module, "NEEDS", None)
-    stops = _seen(subject, found, needs)
+    stops = seen(subject, found, needs)
     for number, inside in enumerate(stops, 1):
         for layer in inside:
             chosen[layer.name] = _prune(spec, layer)
@@ -103,7 +103,7 @@ def _one_by_one(
     return chosen
 
 
-def _seen(subject: Subject, found: Mapping[str, Layer], needs: str | None) -> Generator[list[Layer], None, None]:
+def seen(subject: Subject, found: Mapping[str, Layer], needs: str | None) -> Generator[list[Layer], None, None]:
     """The layers in groups, each with the sums of its inputs: block by block, or all where no inputs are needed."""
     if not needs:
         yield list(found.values())

@@ -10,7 +10,7 @@ As many go from every block, since a config holds one width for all.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,6 +53,42 @@ class Units:
     ffn: dict[int, Tensor] | None = None
     heads: dict[int, Tensor] | None = None  # numbers of key/value groups
     blocks: list[int] | None = field(default=None)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The units of one kind in one block, `count` of them: equal parts of the rows of some layers, and of the columns
+    of others, which are named."""
+
+    kind: str  # "ffn" or "heads"
+    block: int
+    count: int
+    rows: list[str]
+    columns: list[str]
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}|{self.block}"
+
+
+def groups(model: Any, unit: str) -> list[Group]:
+    """All groups of the kinds that `unit` names, on a model that `check` has passed."""
+    at, blocks = _stack(model)
+    found = []
+    for kind, known in (("ffn", FFN), ("heads", HEADS)):
+        for block in range(len(blocks)) if kind in unit else ():
+            rows, columns = ([f"{at}.{block}.{name}" for name in names] for names in known[model.config.model_type])
+            count = _width(model) if kind == "ffn" else int(model.config.num_key_value_heads)
+            found.append(Group(kind, block, count, rows, columns))
+    return found
+
+
+def units_of(groups: Sequence[Group], kept: Mapping[str, Tensor]) -> Units:
+    """What stays, by masks (count,) bool of the groups' units."""
+    found: dict[str, dict[int, Tensor]] = {}
+    for group in groups:
+        found.setdefault(group.kind, {})[group.block] = kept[group.name].nonzero()[:, 0].cpu()
+    return Units(ffn=found.get("ffn"), heads=found.get("heads"))
 
 
 def shrink(subject: Subject, spec: Spec, change: Change) -> Generator[Event, None, None]:
@@ -126,12 +162,16 @@ def _sums(values: Mapping[str, Tensor], at: str, places: Places, groups: int) ->
     return torch.stack([part.cpu() for part in parts]).sum(0)
 
 
+def refuse_none(share: float, count: int, what: str) -> None:
+    """Raises MethodError where no unit of a block would be left."""
+    if removed(share, count) >= count:
+        raise MethodError(f"method.sparsity is too high: {share:.3g} of {count} {what} leaves none; lower it.")
+
+
 def kept(scores: Tensor, share: float, what: str) -> Tensor:
     """The numbers of the units that stay, in order. Raises MethodError where none would."""
-    count = removed(share, len(scores))
-    if count >= len(scores):
-        raise MethodError(f"method.sparsity is too high: {share:.3g} of {len(scores)} {what} leaves none; lower it.")
-    return (~masks.lowest(scores[None].float(), count)[0]).nonzero()[:, 0]
+    refuse_none(share, len(scores), what)
+    return (~masks.lowest(scores[None].float(), removed(share, len(scores)))[0]).nonzero()[:, 0]
 
 
 def remove(subject: Subject, units: Units, change: Change) -> None:

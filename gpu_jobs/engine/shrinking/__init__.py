@@ -2,6 +2,7 @@
 
 dense     load, judge
 change    calibrate, score, prune or compress; judge                    once for each round
+learn     a training that says what goes; judge                         in the place of a change
 retrain   the training loop on what is left, an adapter merged after    once for each round
 save      the file, read back: quality, sparsity, bytes, latency are those of the file
 """
@@ -32,11 +33,12 @@ __all__ = ["Change", "Round", "Subject", "shrink"]
 class Round:
     """`change` makes the subject's model smaller. `around` puts more on the hooks of the training that follows.
 
-    `learned` takes what such hooks have found when the training is over. `enforce`, of the last round, does again what
-    a merged adapter has undone, and says what that cost (None where nothing was undone).
+    `learned` takes what such hooks have found when the training is over: that is the change, then, and not a recovery.
+    `enforce`, of the last round, does again what a merged adapter has undone, and says what that cost (None where
+    nothing was undone).
     """
 
-    change: Callable[[Subject, Change], Generator[Event, None, Change]]
+    change: Callable[[Subject, Change], Generator[Event, None, Change]] | None
     training: finetune.Spec | None = None
     around: Callable[[Subject, Change, Hooks], Hooks] | None = None
     learned: Callable[[Subject, Change, Hooks], Change] | None = None
@@ -59,7 +61,8 @@ def shrink(spec: Shrinking, context: Context, rounds: Sequence[Round]) -> Iterat
             return
         state.begin(number + 1, each.training.steps if each.training else 0)
     drop = rounds[-1].enforce(subject, state.change)
-    yield from _finish(subject, state, drop, memory, begun)
+    is_retrained = any(each.training and not each.learned for each in rounds)
+    yield from _finish(subject, state, drop, memory, begun, is_retrained=is_retrained)
 
 
 def _judge_dense(subject: Subject, state: resuming.State) -> Iterator[Event]:
@@ -72,24 +75,30 @@ def _round(
     subject: Subject, each: Round, state: resuming.State, memory: devices.PeakMemory
 ) -> Generator[Event, None, bool]:
     """One round. Returns whether it was asked to stop."""
-    if not state.is_changed:
+    if each.change and not state.is_changed:
         yield Phase(name="change", step=state.offset, peak_memory_bytes=memory.end("dense"))
         state.change = yield from each.change(subject, state.change)
-        state.quality["pruned"] = subject.judge()
-        yield Metrics(step=state.offset, values={f"pruned/{name}": v for name, v in state.quality["pruned"].items()})
-        yield Log(message=f"{state.change.summary()} {told(state.quality['pruned'])}.")
+        yield from _judge_changed(subject, state, state.offset)
         memory.end("change")
     if each.training is None:
         return False
-    yield Phase(name="retrain", step=state.done)
+    name = "learn" if each.learned else "retrain"
+    before = memory.end("dense") if each.learned and not state.is_changed else None
+    yield Phase(name=name, step=state.done, peak_memory_bytes=before)
     hooks = yield from retraining.train(subject, each.training, each.around, state)
     if hooks is None:
         return True
-    memory.end("retrain")
+    memory.end(name)
     if each.learned:
         state.change = each.learned(subject, state.change, hooks)
-        state.quality["pruned"] = subject.judge()
+        yield from _judge_changed(subject, state, state.offset + each.training.steps)
     return False
+
+
+def _judge_changed(subject: Subject, state: resuming.State, step: int) -> Iterator[Event]:
+    state.quality["pruned"] = subject.judge()
+    yield Metrics(step=step, values={f"pruned/{name}": value for name, value in state.quality["pruned"].items()})
+    yield Log(message=f"{state.change.summary()} {told(state.quality['pruned'])}.")
 
 
 def _finish(
@@ -98,6 +107,8 @@ def _finish(
     drop: dict[str, Any] | None,
     memory: devices.PeakMemory,
     begun: float,
+    *,
+    is_retrained: bool,
 ) -> Iterator[Event]:
     """Saves, reads back, judges and measures."""
     yield Phase(name="save", step=state.offset)
@@ -110,10 +121,9 @@ def _finish(
     yield Metrics(step=state.offset, values=quality | measured)
     yield Log(message=f"The file, read back: {told(quality)}.")
     memory.end("save")
-    retrained = state.offset > 0
     qualities = (
         {**state.quality, "recovered": quality}
-        if retrained
+        if is_retrained
         else {**state.quality, "pruned": quality, "recovered": None}
     )
     peak = {"peak_bytes": max(memory.phases.values()), "phases": memory.phases, **devices.describe(subject.device)}

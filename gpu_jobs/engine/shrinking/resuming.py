@@ -1,6 +1,6 @@
 """How far a run is, kept beside the loop's checkpoint: the smaller model, its masks, and what was measured so far.
 
-checkpoints/step-N/          as the loop writes it
+checkpoints/step-N/          as the loop writes it; N counts from the first round's first step
   shrinking.json             round, steps before it, quality, what was changed
   pruned/                    the model as the round's training found it
   masks.safetensors          where there are masks

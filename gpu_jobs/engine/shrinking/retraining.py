@@ -70,6 +70,7 @@ def train(
         spec, replace(subject.context, resume_from=resume_from), ALONE,
         model=subject.bare, wrap=lambda hooks: wrap(subject, state.change, hooks),
     )  # fmt: skip
+    job.offset = state.offset  # of two rounds' checkpoints the later has the higher number: the older go first
     state.change.facts["trained"] = job.facts["parameters"]["trainable"]
     yield Log(message=loop.opening(job))
     with Monitor(loop.MONITOR_INTERVAL_S) as monitor:

@@ -9,8 +9,12 @@ Contract: `Knobs(prunable.PruningKnobs)`, and one of
                                            calibration, on the model's device, `loss_sum(batch)` is the model's loss
                                            summed over the targets, and `layers` are those to be scored, by name.
                                            With a knob `rounds`, it is asked again after each share that went
-    Hooks                                  of a training that learns the masks (`contracts.Hooks`), which `found()`
-                                           tells: {name: (out, in) bool}; `setup(knobs, model)` says what is trained
+    Hooks(knobs, model, spec)              of a training that learns what goes (`contracts.Hooks`). When it has ended,
+                                           by `finish`, the model is plain again, and `found()` tells the masks, {name:
+                                           (out, in) bool}, or where structured `units()` what stays, an `engine.
+                                           pruning.structured.Units`. `setup(knobs, model, layers) -> model` says
+                                           what is trained, in place: `layers` are those to be pruned, by name, with
+                                           what `needs(knobs)` says of their inputs, where the file has it
     blocks(knobs, pairs, number, count) -> float
                                            of block `number` of `count`: pairs of what batches were before and after
                                            it, (tokens, width) each; infinite where it must stay
