@@ -141,6 +141,7 @@ ROUTES = [
     route("plan_study", "POST", "/protocols/eval_variance/plan", members(200), STUDY),
     route("start_study", "POST", "/protocols/eval_variance", editors(201), STUDY),
     route("analyse_study", "GET", lambda w: f"/sweeps/{w.study.sweeps[0].pk}/protocol", members(200)),
+    route("continue_study", "POST", lambda w: f"/sweeps/{w.study.sweeps[0].pk}/protocol", editors(422)),
     route("suggest_space", "POST", "/sweeps/suggestions", people(200), scene.SPEC),
     route("list_samplers", "GET", "/samplers", people(200)),
     route("list_stoppers", "GET", "/stoppers", people(200)),

@@ -13,6 +13,8 @@ from webapp.sweeps.measures.pruned import METHOD, TARGET
 
 KIND, FAMILY, RETRAIN = "prune", "criteria", "retrain"
 PATTERN = "method.pattern"
+EXAMPLE: planning.Json = {"kind": KIND}  # what an example base of these studies has besides a model and data
+RETRAINED: planning.Json = {"kind": KIND, RETRAIN: {"method": {"name": "full"}, "steps": 100}}
 
 
 class Fitting(NamedTuple):

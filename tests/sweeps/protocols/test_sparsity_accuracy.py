@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.sweeps.protocols.pruning import DENSE, WEIGHTS, pruned
+from tests.sweeps.protocols.pruning import DENSE, RETRAIN, SPEC, WEIGHTS, pruned
 from tests.sweeps.protocols.study import Series, row
+from webapp.accounts.errors import Invalid
+from webapp.sweeps import checking
 from webapp.sweeps.protocols import sparsity_accuracy as protocol
 from webapp.sweeps.protocols.sparsity_accuracy import Knobs, Result, Standing
 from webapp.sweeps.rows import Row
@@ -146,3 +148,76 @@ def test_few_seeds_are_said_to_be_few() -> None:
 def test_knobs_that_ask_for_nothing_are_refused(knobs: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Knobs(name="sparsity_accuracy", **knobs)
+
+
+def points_of(planned: Any) -> list[dict[str, Any]]:
+    checked = checking.checked(planned.definition)
+    assert checked.spec["kind"] == "prune"
+    found: list[dict[str, Any]] = planned.definition["search"]["sampler"]["points"]
+    assert checked.trials == len(found)
+    return found
+
+
+def planned(base: dict[str, Any], **knobs: Any) -> list[Any]:
+    return protocol.plan(Knobs(name="sparsity_accuracy", **knobs), base)
+
+
+def test_every_criterion_is_planned_at_every_sparsity_but_the_dense_one() -> None:
+    (sweep,) = planned(SPEC, sparsities=[0, 0.5, 0.9], methods=["magnitude", "wanda"])
+    told = [(point["method.name"], point["method.sparsity"]) for point in points_of(sweep)]
+    assert told == [("magnitude", 0.5), ("magnitude", 0.9), ("wanda", 0.5), ("wanda", 0.9)]
+    assert sweep.definition["seeds"] == {"tune": 3, "confidence": 0.95}
+
+
+def test_with_retraining_one_sweep_tells_both_and_dense_is_retrained_once() -> None:
+    (sweep,) = planned(
+        {**SPEC, "retrain": RETRAIN}, retrain="both", sparsities=[0, 0.5], methods=["magnitude", "wanda"]
+    )
+    told = [(point["method.name"], point["method.sparsity"]) for point in points_of(sweep)]
+    assert told == [("magnitude", 0.0), ("magnitude", 0.5), ("wanda", 0.5)]
+
+
+def test_a_schedule_that_prunes_in_rounds_needs_a_sweep_without_retraining() -> None:
+    base = {**SPEC, "retrain": RETRAIN, "schedule": {"name": "iterative", "rounds": 2}}
+    bare = {**SPEC, "retrain": RETRAIN}
+    assert len(planned(bare, retrain="both")) == 1
+    first, second = planned(base, retrain="both", methods=["magnitude"])
+    assert checking.checked(first.definition).spec["retrain"] is not None
+    assert checking.checked(second.definition).spec["retrain"] is None
+    assert first.name != second.name
+
+
+def test_temperatures_multiply_and_none_drops_the_retraining() -> None:
+    base = {**SPEC, "retrain": RETRAIN}
+    heats: dict[str, Any] = {"temperature": "retrain.steps", "temperatures": ["10", "20"]}
+    (sweep,) = planned(base, methods=["magnitude"], sparsities=[0.2, 0.5], **heats)
+    assert [point["retrain.steps"] for point in points_of(sweep)] == [10, 20, 10, 20]
+    (bare,) = planned(base, methods=["magnitude"], retrain="none")
+    assert checking.checked(bare.definition).spec["retrain"] is None
+    with pytest.raises(Invalid, match="heats nothing"):
+        planned(base, retrain="none", **heats)
+
+
+def test_by_default_all_criteria_are_planned_that_learn_no_masks() -> None:
+    from gpu_jobs import registry as jobs
+
+    (sweep,) = planned(SPEC, sparsities=[0.2, 0.5])
+    learned = {name for name, method in jobs.methods("criteria").items() if hasattr(method.module, "Hooks")}
+    there = {point["method.name"] for point in points_of(sweep)} | set(sweep.labels["left_out"])
+    assert there == set(jobs.methods("criteria")) - learned >= {"magnitude", "random", "wanda"}
+
+
+def test_what_all_criteria_can_be_asked_is_the_same_for_all() -> None:
+    base = {**SPEC, "method": {**SPEC["method"], "targets": "mlp"}}
+    (sweep,) = planned(base, sparsities=[0.2, 0.5])
+    assert {point["method.targets"] for point in points_of(sweep)} == {"mlp"}
+
+
+def test_what_fits_no_criterion_is_refused_with_its_reason() -> None:
+    base = {**SPEC, "retrain": RETRAIN, "schedule": {"name": "iterative"}}
+    with pytest.raises(Invalid, match=r"None of these criteria can prune this base\. magnitude: .*one_shot"):
+        planned(base, methods=["magnitude"], pattern="structured")
+    with pytest.raises(Invalid, match="no method 'luck' among criteria"):
+        planned(SPEC, methods=["luck"])
+    with pytest.raises(Invalid, match="retrain is both, but the base has no retraining"):
+        planned(SPEC, retrain="both")

@@ -33,6 +33,7 @@ from webapp.sweeps.states import OPEN, TrialStatus
 from webapp.sweeps.statistics import interval
 
 KIND = pruning.KIND
+BASE = pruning.EXAMPLE
 RETRAIN = pruning.RETRAIN
 ONE_SHOT = "one_shot"
 HALF = 0.5
@@ -138,7 +139,7 @@ def plan(knobs: Knobs, base: Mapping[str, Any]) -> list[planning.Planned]:
     if knobs.retrain == "both" and not spec.get(RETRAIN):
         raise Invalid.field("retrain", "retrain is both, but the base has no retraining: set retrain in the base job.")
     if knobs.retrain == "none":
-        spec = {**spec, RETRAIN: None}
+        spec = _bare(spec)
     if knobs.heats_retraining and not spec.get(RETRAIN):
         raise Invalid.field("temperature", f"Nothing is retrained, so {knobs.temperature} heats nothing.")
     chosen = pruning.criteria(knobs.methods)
@@ -153,7 +154,12 @@ def plan(knobs: Knobs, base: Mapping[str, Any]) -> list[planning.Planned]:
 def _parts(knobs: Knobs, spec: planning.Json) -> list[planning.Json]:
     """The base, and without retraining too where its runs do not tell that by themselves."""
     is_told = (reading.at(spec, "schedule.name") or ONE_SHOT) == ONE_SHOT
-    return [spec] if knobs.retrain != "both" or is_told else [spec, {**spec, RETRAIN: None}]
+    return [spec] if knobs.retrain != "both" or is_told else [spec, _bare(spec)]
+
+
+def _bare(spec: planning.Json) -> planning.Json:
+    """Without retraining, and so with nothing to prune during."""
+    return {**spec, RETRAIN: None, "schedule": {"name": ONE_SHOT}}
 
 
 def _planned(knobs: Knobs, spec: planning.Json, found: pruning.Fitting) -> planning.Planned:
