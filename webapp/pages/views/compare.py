@@ -109,7 +109,7 @@ def _shown(asked: Asked, found: Answer) -> dict[str, Any]:
         "panels": [one for one in measures if chosen in (ALL, one.name)],
         "is_small": chosen == ALL,
         "figure_query": asked.url_query(x=chosen, sort=None, page=None),
-        "unmeasured": [one.label for name, one in MEASURES.items() if name not in names],
+        "unmeasured": [one.label for name, one in MEASURES.items() if name not in names and one.is_usual],
         "missing_levels": [level for level in comparison.levels if level.value is None],
         "table": table.table(comparison, asked, {run.pk: run for run in found.chosen.runs}),
         "masks_url": _masks_url(found),
