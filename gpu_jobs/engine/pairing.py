@@ -124,7 +124,7 @@ def cka(one: Tensor, other: Tensor) -> float:
 def _gram(rows: Tensor) -> Tensor:
     """float64 (n, n): products of the rows, columns centred."""
     found: Any = torch.zeros(len(rows), len(rows), dtype=torch.float64)
-    for columns in rows.split(COLUMNS, dim=1):
+    for columns in torch.split(rows, COLUMNS, dim=1):
         centred = columns.double() - columns.double().mean(0)
         found.addmm_(centred, centred.T)
     return found  # type: ignore[no-any-return]

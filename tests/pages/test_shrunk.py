@@ -53,8 +53,7 @@ def test_its_size_stands_against_that_of_dense(team: Team, attempt: Attempt) -> 
     page = text(html(team, ended(attempt)))
     for words in (
         "Sparsity 52 % unstructured · asked 50 % · 41 % of the whole model",
-        "Stored 1.0 MiB 0.5x of 2.0 MiB",
-        "Bits per parameter 16",
+        "Stored 1.0 MiB 0.5x of 2.0 MiB · 16 bits per parameter",
         "Parameters left 590 0.59x of 1k",
         "FLOPs a sample 2 M 1x of 2 M · on dense kernels",
         "Latency 2 ms 0.5x of 4 ms · on cpu",

@@ -25,16 +25,15 @@ class Bars(NamedTuple):
 
 def data(run: Run) -> Bars:
     """From the run's result."""
-    told = run.result.get("sparsity") if isinstance(run.result, dict) else None
-    told = told if isinstance(told, dict) else {}
-    layers = told.get("layers")
+    told = _mapping(_mapping(run.result).get("sparsity"))
+    layers = _mapping(told.get("layers"))
     shares: dict[str, dict[str, float]] = {}
-    for name in sorted(layers if isinstance(layers, dict) else (), key=in_order):
+    for name in sorted(layers, key=in_order):
         if _is_number(layers[name]):
             block, kind = placed(name)
             shares.setdefault(kind, {})[block] = float(layers[name])
     blocks = dict.fromkeys(block for of in shares.values() for block in of)
-    target = told.get("target")
+    target: Any = told.get("target")
     return Bars(
         shares, sorted(blocks, key=lambda block: in_order(f".{block}.")), float(target) if _is_number(target) else None
     )
@@ -88,3 +87,7 @@ def _target(share: float) -> Json:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -97,7 +97,7 @@ def figure(data: Curves, title: str, xaxis: Json) -> Json:
             margin={"l": 54, "r": 16, "t": 26, "b": 40},
             xaxis=xaxis,
             yaxis={"range": look.extent(arrays, data.sign)},
-            shapes=[_level(data.dense, "dense", "dash"), _level(data.tolerated, _words(data), "dot")] if levels else [],
+            shapes=_levels(data),
             meta=look.caption(*_caption(data, heats, is_both=is_both)),
         ),
     }
@@ -148,12 +148,19 @@ def _words(data: Curves) -> str:
     return f"{100 * data.tolerance:g} % worse"
 
 
-def _level(value: float | None, text: str, dash: str) -> Json:
-    label = {"text": text, "textposition": "start", "yanchor": "bottom", "padding": 2,
+def _levels(data: Curves) -> list[Json]:
+    """Dense, and what is tolerated; their names stand on the sides that look away from each other."""
+    inner, outer = ("top", "bottom") if data.sign > 0 else ("bottom", "top")
+    found = [(data.dense, "dense", "dash", inner), (data.tolerated, _words(data), "dot", outer)]
+    return [_level(value, *told) for value, *told in found if value is not None]
+
+
+def _level(value: float, text: str, dash: str, anchor: str) -> Json:
+    label = {"text": text, "textposition": "start", "yanchor": anchor, "padding": 2,
              "font": {"size": 10, "color": "--ink-3"}}  # fmt: skip
     return {
         "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": value, "y1": value, "layer": "below",
-        "line": {"color": "--ink-3/0.7", "width": 1, "dash": dash}, "label": label, "visible": value is not None,
+        "line": {"color": "--ink-3/0.7", "width": 1, "dash": dash}, "label": label,
     }  # fmt: skip
 
 

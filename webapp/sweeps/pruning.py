@@ -27,10 +27,7 @@ class Fitting(NamedTuple):
 def base_of(spec: Mapping[str, Any]) -> planning.Json:
     """Raises Invalid for the spec of another kind of job: it says neither what is pruned nor by which data."""
     planning.need_kind(KIND)
-    if spec.get("kind") != KIND:
-        raise Invalid.field(
-            "name", f"This protocol needs a base of kind {KIND!r}, not {spec.get('kind')!r}: choose it in the base job."
-        )
+    planning.need_base(spec, KIND)
     return dict(spec)
 
 

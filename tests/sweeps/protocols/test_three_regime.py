@@ -91,7 +91,7 @@ def test_the_plan_is_a_sound_sweep_of_kind_prune() -> None:
 def test_a_base_that_does_not_retrain_or_prunes_nothing_is_refused() -> None:
     with pytest.raises(Invalid, match="set retrain in the base job"):
         protocol.plan(knobs(), SPEC)
-    with pytest.raises(Invalid, match="a base of kind 'prune', not 'pretrain'"):
+    with pytest.raises(Invalid, match="a spec of kind 'prune', not 'pretrain'"):
         protocol.plan(knobs(), {**SPEC, "kind": "pretrain"})
 
 

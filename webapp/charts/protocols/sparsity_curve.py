@@ -11,6 +11,7 @@ TITLE = "Sparsity and accuracy"
 QUESTION = "How far can I prune, and by which criterion?"
 PROTOCOLS = ["sparsity_accuracy"]
 PLACE = 0
+IS_WIDE = True
 
 
 def data(result: Result, knobs: Knobs) -> Curves:

@@ -62,7 +62,7 @@ def _stage(value: Any, dense: Any) -> Stage:
 
 
 def _facts(run: Run) -> list[Fact]:
-    return [_sparsity(run), _bytes(run), _bits(run), _parameters(run), _flops(run), _latency(run), _memory(run)]
+    return [_sparsity(run), _bytes(run), _parameters(run), _flops(run), _latency(run), _memory(run)]
 
 
 def _sparsity(run: Run) -> Fact:
@@ -79,12 +79,9 @@ def _sparsity(run: Run) -> Fact:
 
 def _bytes(run: Run) -> Fact:
     stored, dense = (number_at(run.result, "bytes", name) for name in ("stored", "dense"))
-    return Fact("Stored", text.bytes_(stored) or NOTHING, _of(stored, dense, text.bytes_(dense)))
-
-
-def _bits(run: Run) -> Fact:
     bits = number_at(run.result, "bits_per_parameter")
-    return Fact("Bits per parameter", f"{bits:.3g}" if bits is not None else NOTHING)
+    note = [_of(stored, dense, text.bytes_(dense)), f"{bits:.3g} bits per parameter" if bits is not None else ""]
+    return Fact("Stored", text.bytes_(stored) or NOTHING, " · ".join(filter(None, note)))
 
 
 def _parameters(run: Run) -> Fact:

@@ -98,7 +98,7 @@ def _opened(artifact: Artifact, folder: Path, stack: contextlib.ExitStack) -> _F
     path = folder / str(artifact.run_id)
     blobs.fetch(artifact.blob, path)
     try:
-        handle = stack.enter_context(safe_open(path, framework="np"))  # type: ignore[no-untyped-call]
+        handle = stack.enter_context(safe_open(path, framework="np"))
     except SafetensorError as error:
         raise Invalid.field("run", f"The {FILE} of run {artifact.run_id} can't be read: {error}.") from None
     shapes = handle.metadata() or {}

@@ -107,8 +107,8 @@ class Point(BaseModel):
     low: float | None = Field(description="Of Student's interval of the mean.")
     high: float | None
     worse: float | None = Field(description="Than dense, relative to it; the mean over seeds.")
-    stored_bytes: float | None
-    nonzero: float | None = Field(description="Parameters that are not 0.")
+    stored_bytes: int | None
+    nonzero: int | None = Field(description="Parameters that are not 0.")
     seeds: int
 
 
@@ -306,8 +306,10 @@ def _points(knobs: Knobs, key: _Key, models: Sequence[Pruned], dense: float | No
     return found
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    return reading.mean(value for value in values if value is not None)
+def _mean(values: Iterable[float | None]) -> int | None:
+    """Of counts, to the nearest."""
+    found = reading.mean(value for value in values if value is not None)
+    return None if found is None else round(found)
 
 
 def _order(one: Standing) -> tuple[bool, float, str, bool, str]:
