@@ -68,7 +68,11 @@ def plan(spec: JobSpec, base: Mapping[str, dict[str, Any]] | None = None, *, bf1
 
 
 def plan_evaluation(spec: Any, config: Config | None, *, samples: int | None = None) -> Plan:
-    """The plan of a job that trains nothing: weights in float32, one layer's activations at a time, forwards alone."""
+    """The plan of a job that trains nothing: weights in float32, one layer's activations at a time, forwards alone.
+
+    Against a second model it holds both and a copy, and passes the samples once more each and at every point between.
+    """
+    models, passes = (3, 3 + spec.path_points) if getattr(spec, "against", None) else (1, 1)
     shapes = parameters(config, spec.resolved_task) if config else None
     samples = samples or spec.eval_batches * spec.batch_size or None
     if config is None or shapes is None:
@@ -76,11 +80,13 @@ def plan_evaluation(spec: Any, config: Config | None, *, samples: int | None = N
     length = tokens_per_sample(spec, config)
     per_batch = spec.batch_size * forward_flops(shapes, config, length)
     passing = memory.forward(spec, config, length, samples=spec.batch_size)
-    held = {"weights": 4 * count(shapes), "gradients": 0, "optimizer": 0, "activations": passing}
+    weights = 4 * models * count(shapes)
+    held = {"weights": weights, "gradients": 0, "optimizer": 0, "activations": passing}
+    total = samples and passes * (per_batch * samples // spec.batch_size)
     return Plan(
         parameters={"total": count(shapes), "trainable": 0},
-        memory={**held, "total": None if passing is None else 4 * count(shapes) + passing},
-        flops={"total": samples and per_batch * samples // spec.batch_size, "per_step": per_batch, "formula": FORWARD},
+        memory={**held, "total": None if passing is None else weights + passing},
+        flops={"total": total, "per_step": per_batch, "formula": FORWARD},
         tokens=(samples or 0) * length,
     )
 

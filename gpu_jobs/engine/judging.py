@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpu_jobs import contracts, cost, registry
 from gpu_jobs.context import Context
-from gpu_jobs.engine import data, models, precision, provenance, samples
+from gpu_jobs.engine import data, models, pairing, precision, provenance, samples
 from gpu_jobs.engine import device as devices
 from gpu_jobs.engine.evaluation import chunks, evaluate
 from gpu_jobs.engine.judged import Judged
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from gpu_jobs.kinds.evaluate import Spec
+    from gpu_jobs.sources import ModelSource
 
 
 def judge(spec: Spec, context: Context) -> Iterator[Event]:
@@ -36,11 +37,14 @@ def judge(spec: Spec, context: Context) -> Iterator[Event]:
     count = sum(map(len, chunks(job, spec.split)))
     if job.retention:
         quality |= evaluate(job, "retention")
+    pair = _pair(job)
+    quality |= pair.metrics() if pair else {}
     yield Metrics(step=0, values=quality)
     yield Log(message=", ".join(f"{name} {value:.4g}" for name, value in quality.items()) + ".")
     quality |= yield from samples.write_samples(job, 0)
     yield Result(values=_result(job, facts, quality, memory) | {
         "speed": {"samples_per_second": count / seconds}, "wall_time_s": time.perf_counter() - begun,
+        **({"pair": pair._asdict()} if pair else {}),
     })  # fmt: skip
 
 
@@ -51,17 +55,9 @@ def _prepare(spec: Spec, context: Context) -> Judged:
     bf16 = precision.is_bf16(spec, device)
     loaded = _load(spec, spec.data, models.tokenizer_of(spec.model, context) or _own_tokenizer(spec), context)
     retention = _load(spec, spec.retention_data, loaded.tokenizer, context) if spec.retention_data else None
-    bare: Any = models.build(
-        spec.model,
-        context=context,
-        seed=spec.seed,
-        task=spec.resolved_task,
-        vocab_size=loaded.vocab_size,
-        labels=loaded.labels,
-        pad_token_id=getattr(loaded.tokenizer, "pad_token_id", None),
-        merge=False,
-    )
-    return judged(spec, context, loaded, settled(bare, device, bf16=bf16), device, bf16=bf16, retention=retention)
+    keeps_float32 = spec.against is not None  # on the line between two models a difference would round away
+    bare = settled(_model(spec.model, spec, loaded, context), device, bf16=bf16 and not keeps_float32)
+    return judged(spec, context, loaded, bare, device, bf16=bf16, retention=retention)
 
 
 def settled(bare: Any, device: torch.device, *, bf16: bool) -> Any:
@@ -88,6 +84,29 @@ def judged(
     job = Judged(spec, context, ALONE, device, bf16, loaded, retention, bare, bare, objective)
     objective.begin(job)  # type: ignore[arg-type]
     return job
+
+
+def _model(source: ModelSource, spec: Spec, loaded: data.Data, context: Context) -> Any:
+    """On the CPU. An adapter stays on its base, unless it is to be compared weight by weight."""
+    return models.build(
+        source,
+        context=context,
+        seed=spec.seed,
+        task=spec.resolved_task,
+        vocab_size=loaded.vocab_size,
+        labels=loaded.labels,
+        pad_token_id=getattr(loaded.tokenizer, "pad_token_id", None),
+        merge=spec.against is not None,
+    )
+
+
+def _pair(job: Judged) -> pairing.Pair | None:
+    """How the model stands to the second one, where there is one."""
+    spec = job.spec
+    if spec.against is None:
+        return None
+    other = settled(_model(spec.against, spec, job.data, job.context), job.device, bf16=False)
+    return pairing.compare(job, other, spec.split, spec.path_points)
 
 
 def _cross_entropy() -> Any:

@@ -1,4 +1,7 @@
-"""Evaluate: judge a model, or an adapter on its base, on the evaluation or the test split; nothing is trained."""
+"""Evaluate: judge a model, or an adapter on its base, on the evaluation or the test split; nothing is trained.
+
+With a second model (`against`) it also tells how far the two lie apart: see `engine/pairing.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pydantic import ValidationInfo, field_validator
 
 from gpu_jobs.context import Context
 from gpu_jobs.events import Event
-from gpu_jobs.sources import DataSource
+from gpu_jobs.sources import DataSource, ModelSource
 from gpu_jobs.spec import (
     EVAL_BATCHES,
     GENERATE,
@@ -27,6 +30,15 @@ class Spec(Reading):
     split: Literal["eval", "test"] = knob("eval", "The part of the data on which it is judged.", "Evaluation")
     batch_size: int = knob(16, "Samples at a time.", "Evaluation", ge=1, le=1_048_576)
     eval_batches: int = EVAL_BATCHES
+    against: ModelSource | None = knob(
+        None,
+        "A second model of the same architecture: whether a barrier lies between the two, and how alike they answer.",
+        "Evaluation",
+        advanced=True,
+    )
+    path_points: int = knob(
+        11, "Points on the line between the two models, both ends included.", "Evaluation", ge=3, le=201, advanced=True
+    )
     retention_data: DataSource | None = RETENTION_DATA
     generate: int = GENERATE
     generate_tokens: int = GENERATE_TOKENS

@@ -171,3 +171,22 @@ def test_the_number_of_queries_does_not_grow_with_the_runs(world: World, study: 
 
 def test_every_budget_has_a_name_in_the_address() -> None:
     assert set(BudgetName.__args__) == set(BUDGETS)  # type: ignore[attr-defined]
+
+
+def test_masks_are_held_against_each_other(world: World) -> None:
+    one, other = world.masked
+    reply = world.client("viewer").get(f"/api/v1/compare/masks?run={one.pk}&run={other.pk}").json()
+    (pair,) = reply["pairs"]
+    assert (pair["one"], pair["other"], pair["overlap"]) == (one.pk, other.pk, 0.25)
+    assert pair["layers"] == [{"name": "layer", "weights": 10, "overlap": 0.25}]
+    assert [kept["share"] for kept in reply["runs"]] == [0.5, 0.5]
+
+
+def test_masks_that_can_not_be_compared_are_refused_by_name(world: World) -> None:
+    one, client = world.masked[0].pk, world.client("viewer")
+    for query in ("", f"run={one}", f"run={one}&run={one}", f"run={one}&run={world.run.pk}", "run=x"):
+        answer = client.get(f"/api/v1/compare/masks?{query}")
+        assert answer.status_code == 422, answer.content
+        assert answer.json()["errors"][0]["loc"][-1] in ("run", 0)
+    assert client.get("/api/v1/compare/masks?" + "&".join(f"run={n}" for n in range(1, 15))).status_code == 422
+    assert client.get(f"/api/v1/compare/masks?run={one}&run=987654").status_code == 404

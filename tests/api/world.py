@@ -12,6 +12,7 @@ from django.test import Client
 
 from tests.runs import scene
 from tests.sweeps import scene as sweeps
+from tests.sweeps.comparison import masks
 from webapp.accounts import actions as accounts
 from webapp.accounts.models import ApiToken, Project, Role, User
 from webapp.metrics import actions as metrics
@@ -79,6 +80,11 @@ class World:
             scene.model(attempt, Path(folder))
         run: Run = attempt.run
         return run
+
+    @cached_property
+    def masked(self) -> list[Run]:
+        """Two runs with masks of one layer that keep a half each, and share a quarter of what either kept."""
+        return [masks.pruned(self.project, self.owner, {"layer": kept}) for kept in masks.HALVES]
 
     @cached_property
     def upload(self) -> Upload:

@@ -7,8 +7,11 @@ from django.urls import reverse
 
 from tests.browser.conftest import Open
 from tests.pages.team import Team
+from tests.pages.test_shrunk import RESULT
 from tests.runs import scene
 from tests.sweeps import scene as sweeps
+from webapp.runs import actions
+from webapp.runs.states import Status
 from webapp.sweeps import registry, studies
 
 pytestmark = pytest.mark.browser
@@ -34,3 +37,13 @@ def test_a_study_draws_its_chart(opened: Open, team: Team) -> None:
     page.wait_for_selector("#chart-seed_spread .main-svg")
     page.get_by_text("bootstrap interval").wait_for()
     assert page.locator("#study-tables table").count() == 2
+
+
+def test_a_run_that_was_made_smaller_draws_its_layers(opened: Open, team: Team) -> None:
+    attempt = scene.running(where=team.project, user=team.people["editor"])
+    actions.finish(attempt, Status.SUCCEEDED, result=RESULT)
+    page = opened(reverse("run", args=[team.project.slug, attempt.run_id]), role="viewer")
+    page.wait_for_selector(".layers-panel .main-svg")
+    assert page.locator(".layers-panel .bars .point").count() == 2
+    page.get_by_text("As a table").click()
+    page.get_by_role("row", name="model.layers.1.self_attn.q_proj").wait_for()

@@ -27,7 +27,8 @@ GET = {
     "account": PEOPLE, "tokens": PEOPLE, "projects": PEOPLE, "project-new": PEOPLE, "queue": PEOPLE, "workers": PEOPLE,
     "methods": PEOPLE, "method": PEOPLE, "styleguide": PEOPLE, "capacity": PEOPLE, "project-members": MEMBERS,
     "member-remove": OWNERS, "login-link": ANYONE, "project": MEMBERS,
-    "compare": PEOPLE, "compare-figure": PEOPLE, "compare-csv": PEOPLE,
+    "compare": PEOPLE, "compare-figure": PEOPLE, "compare-csv": PEOPLE, "compare-masks": PEOPLE,
+    "compare-masks-figure": PEOPLE,
 }  # fmt: skip
 POST = {
     "project-members": OWNERS, "project-rename": OWNERS, "member-role": OWNERS, "member-remove": OWNERS,
@@ -51,7 +52,8 @@ def _address(team: Team, name: str, run: Run, worker: Worker) -> str:
         "project": [slug], "project-members": [slug], "project-rename": [slug], "member-role": [slug, guest.pk],
         "member-remove": [slug, guest.pk], "queue-move": [run.pk], "queue-pause": [run.queue_id],
         "queue-resume": [run.queue_id], "worker-drain": [worker.pk], "worker-undrain": [worker.pk],
-        "method": ["adapters", "lora"], "compare-figure": ["trainable"], "login-link": ["a" * 43],
+        "method": ["adapters", "lora"], "compare-figure": ["trainable"], "compare-masks-figure": ["whole"],
+        "login-link": ["a" * 43],
     }  # fmt: skip
     return reverse(name, args=args.get(name, []))
 

@@ -16,7 +16,7 @@ from webapp.sweeps.studies import Study
 pytestmark = pytest.mark.django_db
 
 READ_BY_MEMBERS = {"protocols", "protocol", "protocol-study", "protocol-progress", "protocol-figure"}
-WRITTEN_BY_EDITORS = {"protocol", "protocol-plan"}
+WRITTEN_BY_EDITORS = {"protocol", "protocol-plan", "protocol-go-on"}
 NAMES = sorted(str(pattern.name) for pattern in urlpatterns)
 
 
@@ -30,6 +30,7 @@ def study(team: Team) -> Study:
 def address(team: Team, study: Study, name: str) -> str:
     args = {
         "protocol": ["eval_variance"], "protocol-plan": ["eval_variance"], "protocol-study": [study.group],
+        "protocol-go-on": [study.group],
         "protocol-progress": [study.group], "protocol-figure": [study.group, "seed_spread"],
     }  # fmt: skip
     return reverse(name, args=[team.project.slug, *args.get(name, [])])
@@ -52,7 +53,8 @@ def test_writing(team: Team, study: Study, name: str, role: str) -> None:
 
 
 def test_what_only_writes_can_not_be_read(team: Team, study: Study) -> None:
-    assert team.client("editor").get(address(team, study, "protocol-plan")).status_code == 405
+    for name in WRITTEN_BY_EDITORS - READ_BY_MEMBERS:
+        assert team.client("editor").get(address(team, study, name)).status_code == 405
 
 
 @pytest.mark.parametrize("name", sorted(READ_BY_MEMBERS - WRITTEN_BY_EDITORS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.urls import reverse
 from tests.pages.team import Team
 from tests.pages.test_sweep_edit import Filled
 from tests.sweeps import scene as sweeps
+from tests.sweeps.protocols import staged
 from webapp.sweeps import registry, studies
 from webapp.sweeps.models import Sweep
 from webapp.sweeps.studies import Study
@@ -180,3 +182,18 @@ def test_the_form_as_it_comes_has_a_plan(team: Team, name: str) -> None:
         assert "starts from a spec of kind &#x27;merge&#x27;" in text
         return
     assert "protocol-planned" in text, text
+
+
+def test_a_study_whose_runs_are_over_offers_what_is_measured_of_them(team: Team, tmp_path: Path) -> None:
+    study = staged.study(tmp_path, team.project, team.people["editor"])
+    button = "Measure pairs of seeds</button>"
+    assert button not in page(team, "protocol-study", study.group)
+    staged.finish(study.sweeps[0], tmp_path)
+    assert button in page(team, "protocol-study", study.group)
+    assert button not in page(team, "protocol-study", study.group, role="viewer")
+    path = reverse("protocol-go-on", args=[team.project.slug, study.group])
+    text = unescape(team.client("editor").post(path, follow=True).content.decode())
+    assert "goes on: 4 trials more." in text and button not in text
+    again = unescape(team.client("editor").post(path, follow=True).content.decode())
+    assert "There is nothing to go on with" in again
+    assert Sweep.objects.count() == 2

@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from webapp.pages.views import (
     account,
     compare,
+    compare_masks,
     home,
     members,
     methods,
@@ -41,6 +42,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("compare/", compare.compare, name="compare"),
     path("compare/figures/<str:name>/", compare.figure, name="compare-figure"),
     path("compare/csv/", compare.csv, name="compare-csv"),
+    path("compare/masks/", compare_masks.masks, name="compare-masks"),
+    path("compare/masks/figures/<str:name>/", compare_masks.figure, name="compare-masks-figure"),
     path("queue/", queue.queue, name="queue"),
     path("queue/runs/<int:run_id>/move/", queue.queue_move, name="queue-move"),
     path("queue/<str:name>/pause/", queue.queue_pause, name="queue-pause"),

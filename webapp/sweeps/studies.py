@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.db.models import QuerySet
 from pydantic import ValidationError
 
 from gpu_jobs import registry as jobs
@@ -124,30 +125,61 @@ def start(
     queue: str = "default",
 ) -> Study:
     """All its sweeps, or none. Raises Invalid."""
-    group, tags = uuid.uuid4().hex, list(tags)
+    group = uuid.uuid4().hex
     plans = planned(entry, knobs, spec, user, project)
     told = {"name": entry.name, "knobs": knobs.model_dump(mode="json"), "group": group, "title": name}
+    about = {"project": project, "user": user, "tags": list(tags), "priority": priority, "queue": queue}
+    return Study(group, entry, knobs, _make(plans, told, name or entry.title, about))
+
+
+def next_of(study: Study) -> list[Planned]:
+    """The sweeps by which it can go on: none while one of its own is not over, or where its protocol has no such."""
+    follow_up = getattr(study.entry.module, "follow_up", None)
+    if follow_up is None or study.is_live:
+        return []
+    found = [row for sweep in study.sweeps for row in rows.rows(sweep)]
+    plans: list[Planned] = follow_up(study.knobs, found, _labels(study))
+    return plans
+
+
+def go_on(study: Study, user: User | None) -> list[Sweep]:
+    """Makes these sweeps, for the person who asks. Raises Invalid where there is none to make."""
+    first = study.sweeps[0]
+    about = {"project": first.project, "user": user, "tags": first.tags, "priority": first.priority,
+             "queue": first.queue_id}  # fmt: skip
     with transaction.atomic():
-        sweeps = [
+        Sweep.objects.select_for_update().get(pk=first.pk)  # so that pressing twice makes them once
+        again = _study(list(_of_group(first.project, study.group)))
+        plans = next_of(again) if again else []
+        if again is None or not plans:
+            raise Invalid.field("study", "There is nothing to go on with: its runs are not over, or all is measured.")
+        told = {key: value for key, value in protocol_of(first).items() if key not in ("study", "labels")}
+        return _make(plans, told, again.title, about, begin=len(again.sweeps) + 1)
+
+
+def _make(
+    plans: Iterable[Planned], told: Mapping[str, Any], title: str, about: Mapping[str, Any], begin: int = 1
+) -> list[Sweep]:
+    """All of these sweeps, or none; the first has the place `begin` in its study."""
+    with transaction.atomic():
+        return [
             actions.create(
-                project=project,
-                user=user,
                 definition=one.definition,
-                name=f"{name or entry.title}: {one.name}"[:200],
-                tags=tags,
-                priority=priority,
-                queue=queue,
+                name=f"{title}: {one.name}"[:200],
                 protocol={**told, "study": place, "labels": one.labels},
+                **about,
             )
-            for place, one in enumerate(plans, 1)
+            for place, one in enumerate(plans, begin)
         ]
-    return Study(group, entry, knobs, sweeps)
 
 
 def study(project: Project, group: str) -> Study | None:
     """None where there is no such study, or its protocol is not installed any more."""
-    found = list(Sweep.objects.filter(project=project, protocol__group=group, deleted_at=None).order_by("id"))
-    return _study(found)
+    return _study(list(_of_group(project, group)))
+
+
+def _of_group(project: Project, group: str) -> QuerySet[Sweep]:
+    return Sweep.objects.filter(project=project, protocol__group=group, deleted_at=None).order_by("id")
 
 
 def study_of(sweep: Sweep) -> Study | None:
@@ -175,9 +207,13 @@ def studies(project: Project, name: str = "") -> list[Study]:
 def analysed(study: Study) -> Result:
     """Recomputed from what its runs have left. Raises Invalid where the protocol refuses them (a leak)."""
     found = [row for sweep in study.sweeps for row in rows.rows(sweep)]
-    labels = {sweep.pk: protocol_of(sweep).get("labels") or {} for sweep in study.sweeps}
-    result: Result = study.entry.module.analyse(study.knobs, found, series_of([row.run for row in found]), labels)
+    series = series_of([row.run for row in found])
+    result: Result = study.entry.module.analyse(study.knobs, found, series, _labels(study))
     return result
+
+
+def _labels(study: Study) -> dict[int, dict[str, Any]]:
+    return {sweep.pk: protocol_of(sweep).get("labels") or {} for sweep in study.sweeps}
 
 
 def series_of(runs: Sequence[int]) -> Series:

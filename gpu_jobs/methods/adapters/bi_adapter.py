@@ -114,7 +114,7 @@ def forward(knobs: Knobs, base: Any, x: Tensor, values: dict[str, Tensor], *argu
     down, up = quantised(knobs, values, "down"), quantised(knobs, values, "up")
     if knobs.host == "lora":
         return base(x) + knobs.scale * (x @ down.T @ up.T)
-    return bottleneck.beside(
+    return bottleneck.parallel(
         base, x, lambda source: knobs.scale * F.relu(source @ down.T) @ up.T, *arguments, **options
     )
 

@@ -84,7 +84,7 @@ def passed(x: Tensor, values: dict[str, Tensor], activation: str) -> Tensor:
     return F.linear(inner, values["up"], values["up_bias"])
 
 
-def beside(base: Any, x: Tensor, adapter: Any, *arguments: Any, **options: Any) -> Any:
+def parallel(base: Any, x: Tensor, adapter: Any, *arguments: Any, **options: Any) -> Any:
     """layer(x) + adapter(x). BERT's halves add their input, a second argument, themselves: there it joins that."""
     if arguments and hasattr(base.plain, "LayerNorm"):
         return base(x, arguments[0] + adapter(arguments[0]), *arguments[1:], **options)
@@ -101,6 +101,6 @@ def forward(knobs: Knobs, base: Any, x: Tensor, values: dict[str, Tensor], *argu
         return knobs.scale * passed(source, values, knobs.activation)
 
     if knobs.form == "parallel":
-        return beside(base, x, adapter, *arguments, **options)
+        return parallel(base, x, adapter, *arguments, **options)
     y = base(x, *arguments, **options)
     return y + adapter(y)

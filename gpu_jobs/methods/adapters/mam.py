@@ -78,7 +78,7 @@ def forward(knobs: Knobs, base: Any, x: Tensor, values: dict[str, Tensor], *argu
         def adapter(source: Tensor) -> Tensor:
             return knobs.scale * bottleneck.passed(source, values, knobs.activation)
 
-        return bottleneck.beside(base, x, adapter, *arguments, **options)
+        return bottleneck.parallel(base, x, adapter, *arguments, **options)
     base.plain.prefix = values["K"], values["V"]
     try:
         return base(x, *arguments, **options)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.sweeps.protocols.pruning import DENSE, WEIGHTS, pruned
 from tests.sweeps.protocols.study import FINETUNE, PRETRAIN, row
 from webapp.sweeps.comparison import Comparison, Question, compared
 from webapp.sweeps.comparison.question import goal_of
@@ -116,6 +117,7 @@ def test_measures_come_from_results_and_facts_and_what_is_missing_is_none() -> N
     assert means == {
         "trainable_share": 1.0, "trainable": 1000, "stored_bytes": 4096, "memory_bytes": 10**9, "wall_time_s": 3600,
         "energy_kwh": pytest.approx(0.3), "flops": 6e12, "tokens_per_second": 500,
+            "sparsity": None, "nonzero_parameters": None,
     }  # fmt: skip
     assert told["lora"].measures["energy_kwh"] is None
     assert told["lora"].ratios["wall_time_s"] == 0.25
@@ -208,3 +210,12 @@ def test_else_there_is_no_line_and_it_says_why() -> None:
 def test_no_runs_are_an_empty_comparison() -> None:
     found = compared([], LOSS)
     assert (found.lines, found.baseline, found.budget.is_equal) == ([], None, None)
+
+
+def test_models_that_were_made_smaller_are_measured_by_what_is_left_and_their_base_is_dense() -> None:
+    rows = [pruned("wanda", 0.5, 0.1, seed=seed, measured=0.48) for seed in range(2)]
+    found = compared([*rows, *(pruned("magnitude", 0.5, 0.2, seed=seed) for seed in range(2))], LOSS)
+    means = {name: amount.mean for name, amount in lines(found)["wanda"].measures.items() if amount}
+    assert (means["sparsity"], means["nonzero_parameters"]) == (pytest.approx(0.48), pytest.approx(520))
+    assert means["stored_bytes"] == 4 * WEIGHTS
+    assert found.levels[1].value == DENSE

@@ -26,7 +26,7 @@ PRETRAIN: dict[str, Any] = {
 }
 FINETUNE = {**PRETRAIN, "kind": "finetune", "method": {"name": "lora", "rank": 2}}
 STATUSES = ["succeeded", "succeeded", "succeeded", "failed", "diverged", "out_of_memory", "stopped", "running"]
-PARTS = ["tune", "score", "search", "full", "expert", ""]
+PARTS = ["tune", "score", "search", "full", "expert", "pairs", ""]
 _numbers = count(1)
 
 
@@ -86,7 +86,8 @@ def a_study(draw: random.Random) -> tuple[list[Row], Series, dict[int, dict[str,
         params = {
             "optimizer.lr": draw.choice([1e-3, 1e-2, 1e-1]), "method.name": draw.choice(["lora", "full"]),
             "method.rank": draw.choice([1, 4, 16]), "steps": draw.choice([10, 20, 40]), "batch_size": 4,
-            "density": draw.choice([0.2, 0.5]), "experts": draw.choice([2, 4]),
+            "experts": draw.choice([2, 4]),
+            "method.sparsity": draw.choice([0.2, 0.5, 0.8]), "retrain.steps": draw.choice([10, 20]),
         }  # fmt: skip
         sweep, status = draw.randint(1, 4), draw.choice(STATUSES)
         for seed in range(draw.randint(1, 3)):
@@ -112,5 +113,5 @@ def _run(draw: random.Random, params: dict[str, Any], sweep: int, trial: int, se
         role="test" if is_test else "tune", spec={**PRETRAIN, "data": data}, trainable=draw.choice([100, 1000, None]),
         total=draw.choice([10_000, 20_000]), result={"stored_bytes": 100, "wall_time_s": 2.0},
         metrics={"train/loss": [draw.random() + 1], "eval/accuracy": draw.random(), "train/grad_norm": draw.random(),
-                 "prune/connectivity": -draw.random(), "prune/similarity": draw.random()},
+                 "pair/connectivity": -draw.random(), "pair/similarity": draw.random(), "dense/eval/loss": 0.5},
     )  # fmt: skip

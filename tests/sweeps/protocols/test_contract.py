@@ -18,7 +18,7 @@ from webapp.sweeps.registry import Entry
 from webapp.sweeps.rows import Row
 
 ENTRIES = list(registry.entries("protocols").values())
-NEED_MORE = {"three_regime": "prune", "merge_grid": "merge"}  # kinds of jobs
+NEED_MORE = {"three_regime": "prune", "sparsity_accuracy": "prune", "merge_grid": "merge"}  # kinds of jobs
 
 every_protocol = pytest.mark.parametrize("entry", ENTRIES, ids=[entry.name for entry in ENTRIES])
 

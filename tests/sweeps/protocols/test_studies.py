@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from tests.runs import scene as runs
 from tests.sweeps import scene
+from tests.sweeps.protocols import staged
+from webapp.accounts.errors import Invalid
 from webapp.runs.models import Run
 from webapp.sweeps import registry, studies
 from webapp.sweeps.models import Trial
-from webapp.sweeps.protocols import autopeft, method_comparison
+from webapp.sweeps.protocols import autopeft, method_comparison, three_regime
 from webapp.sweeps.states import SweepStatus
 from webapp.sweeps.studies import Study
 
@@ -110,3 +113,37 @@ def test_a_comparison_reports_every_methods_best_rate_on_the_test_split() -> Non
     assert (second.difference, second.verdict) == (pytest.approx(0.5), "worse")
     assert result.metric == "test/loss"
     assert sweep.end_reason == "All trials are over and the best of each method.name is reported."
+
+
+def test_a_study_goes_on_with_what_its_runs_have_left(tmp_path: Path) -> None:
+    study = staged.study(tmp_path)
+    assert studies.next_of(study) == []
+    with pytest.raises(Invalid, match="its runs are not over"):
+        studies.go_on(study, runs.person())
+    staged.finish(study.sweeps[0], tmp_path)
+    study = cast(Study, studies.study(runs.project(), study.group))
+    (sweep,) = studies.go_on(study, runs.person())
+    assert (sweep.definition["spec"]["kind"], sweep.definition["trials"]) == ("evaluate", 4)
+    again = cast(Study, studies.study(runs.project(), study.group))
+    assert [one.pk for one in again.sweeps] == [study.sweeps[0].pk, sweep.pk]
+    assert studies.protocol_of(sweep)["labels"] == {"part": "pairs"} and studies.protocol_of(sweep)["study"] == 2
+    with pytest.raises(Invalid, match="nothing to go on with"):
+        studies.go_on(again, runs.person())
+    while scene.advanced(sweep).ended_at is None:
+        for run in scene.waiting(sweep):
+            assert run.inputs.count() == 2
+            attempt = scene.begin(run)
+            scene.log(attempt, "pair/connectivity", {0: -0.5})
+            scene.log(attempt, "pair/similarity", {0: 0.5})
+            scene.end(attempt)
+    result = studies.analysed(cast(Study, studies.study(runs.project(), study.group)))
+    assert isinstance(result, three_regime.Result)
+    assert {cell.regime for cell in result.cells} == {"I"} and len(result.cells) == 4
+    assert studies.next_of(cast(Study, studies.study(runs.project(), study.group))) == []
+
+
+def test_a_protocol_without_a_second_stage_does_not_go_on() -> None:
+    study = started("eval_variance", seeds=3)
+    scene.finish(study.sweeps[0], lambda run: 1.0)
+    study = cast(Study, studies.study(runs.project(), study.group))
+    assert studies.next_of(study) == []

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from django.http import HttpRequest
 from ninja import Query, Router
 
-from webapp.api.access import project_or_404, sweep_or_404
+from webapp.accounts.errors import Invalid
+from webapp.api.access import project_or_404, run_or_404, sweep_or_404
 from webapp.api.auth import user_of
 from webapp.api.schemas.comparison import ComparisonOutput
 from webapp.sweeps.comparison.address import Address
 from webapp.sweeps.comparison.answering import answer
+from webapp.sweeps.comparison.masks import MOST_RUNS, Overlap, overlap
 
 router = Router()
 
@@ -33,3 +37,16 @@ def compare_runs(request: HttpRequest, address: Query[Address]) -> ComparisonOut
         metrics=chosen.metrics,
         comparison=comparison,
     )
+
+
+@router.get("/masks", response=Overlap)
+def compare_masks(request: HttpRequest, run: Annotated[list[int], Query(...)]) -> Overlap:
+    """Which weights these runs have both kept: `?run=1&run=2`, two to twelve of kind prune.
+
+    The overlap of two masks is |kept by both| / |kept by either|, whole and per layer, over the layers that both have
+    pruned in one shape; `chance` is what two masks would share that know nothing of each other.
+    """
+    user, numbers = user_of(request), list(dict.fromkeys(run))
+    if len(numbers) > MOST_RUNS:
+        raise Invalid.field("run", f"Name two to {MOST_RUNS} different runs, not {len(numbers)}.")
+    return overlap([run_or_404(user, number) for number in numbers])

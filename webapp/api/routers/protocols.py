@@ -74,6 +74,18 @@ def analyse_study(request: HttpRequest, sweep_id: int, name: str = "") -> Analys
     return AnalysisOutput(**_study(study), result=studies.analysed(study).model_dump(mode="json"))
 
 
+@router.post("/sweeps/{int:sweep_id}/protocol", response={201: StudyOutput})
+def continue_study(request: HttpRequest, sweep_id: int) -> Status[StudyOutput]:
+    """Makes the sweeps that its protocol measures of the finished runs, like pairs of pruned models. For editors."""
+    user = user_of(request)
+    study = studies.study_of(sweep_or_404(user, sweep_id, Role.EDITOR))
+    if study is None:
+        raise NotFound(f"Sweep {sweep_id} belongs to no study of a protocol.")
+    studies.go_on(study, user)
+    again = studies.study_of(study.sweeps[0])
+    return Status(201, StudyOutput(**_study(again or study)))
+
+
 def planned_sweep(one: Planned) -> PlannedSweep:
     checked = Definition.model_validate(one.definition)
     return PlannedSweep(

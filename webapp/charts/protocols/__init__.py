@@ -4,6 +4,7 @@ The file of a chart has
     TITLE, QUESTION        its name, and the question that it answers
     PROTOCOLS              the protocols whose results it draws
     PLACE                  (where there are several for one protocol) where it stands among these, lower first
+    IS_WIDE                (optional) True: it takes the whole width of the page
     data(result, knobs)    a NamedTuple
     figure(data)           a Plotly figure; see webapp/charts
 A chart without anything to show is a figure with a sentence in it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from gpu_jobs import registry as jobs
 from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project
 from webapp.pages.sweeps.segments import Segment, segments_of
@@ -18,6 +19,12 @@ EXAMPLE: dict[str, Any] = {
     "model": {"source": "builtin", "name": "nano"},
     "data": {"source": "builtin", "name": "language-reference"},
 }
+
+
+def example(entry: Entry) -> dict[str, Any]:
+    """A base spec that the protocol can plan with, where its kind of job is installed."""
+    own = getattr(entry.module, "BASE", {})
+    return {**EXAMPLE, **(own if own.get("kind") in jobs.kinds() else {})}
 
 
 class Cost(NamedTuple):
@@ -76,6 +83,8 @@ def study_row(study: Study, counts: dict[int, dict[str, int]] | None = None) -> 
 def _row(entry: Entry) -> Row:
     reason = studies.unavailable(entry)
     try:
-        return Row(entry, None if reason else cost(entry.module.plan(entry.knobs(name=entry.name), EXAMPLE)), reason)
+        return Row(
+            entry, None if reason else cost(entry.module.plan(entry.knobs(name=entry.name), example(entry))), reason
+        )
     except Invalid as error:
         return Row(entry, None, str(error))

@@ -18,6 +18,8 @@ from webapp.runs.models import PhaseMark, Run
 from webapp.runs.states import FINAL, Status
 
 HIGHER_IS_BETTER = ("eval/accuracy",)
+QUALITIES = ("eval/accuracy", "eval/loss")
+DENSE = "dense/"  # a metric as the model had it before it was made smaller
 NOTHING = "–"  # noqa: RUF001 - a dash that reads as "not yet"
 Metrics = Mapping[str, Summary]
 
@@ -31,7 +33,7 @@ class Fact(NamedTuple):
 def facts_of(run: Run) -> list[Fact]:
     """Quality, trainable share, memory, speed, compute and time of a run."""
     ids = [run.pk] + ([run.baseline_id] if run.baseline_id else [])
-    found = summaries(ids, [*KEY_METRICS, "train/loss", SPEED])
+    found = summaries(ids, [*KEY_METRICS, *(f"{DENSE}{name}" for name in QUALITIES), "train/loss", SPEED])
     metrics = found.get(run.pk, {})
     return [
         _quality(run, metrics, found.get(run.baseline_id or 0, {})),
@@ -44,27 +46,29 @@ def facts_of(run: Run) -> list[Fact]:
 
 
 def _quality(run: Run, metrics: Metrics, baseline: Metrics) -> Fact:
-    name = next((name for name in ("eval/accuracy", "eval/loss", "train/loss") if name in metrics), "eval/loss")
+    name = next((name for name in (*QUALITIES, "train/loss") if name in metrics), "eval/loss")
     if name not in metrics:
         return Fact(name, NOTHING)
     value = metrics[name].last
     if name in baseline:
         return Fact(name, text.metric(value), _difference(value, baseline[name].last))
+    if f"{DENSE}{name}" in metrics:
+        return Fact(name, text.metric(value), _difference(value, metrics[f"{DENSE}{name}"].last, "dense"))
     best = metrics[name].maximum if name in HIGHER_IS_BETTER else metrics[name].minimum
     return Fact(name, text.metric(value), f"best {text.metric(best)}" if best is not None else "")
 
 
-def _difference(value: float | None, baseline: float | None) -> str:
+def _difference(value: float | None, baseline: float | None, of: str = "baseline") -> str:
     """ "+0.041 · +3.0 % of baseline"."""
     if value is None or baseline is None:
         return ""
     absolute = f"{value - baseline:+.3g}"
     if not baseline or not math.isfinite(value / baseline):
         return absolute
-    return f"{absolute} · {_signed((value - baseline) / abs(baseline) * 100)} % of baseline"
+    return f"{absolute} · {signed((value - baseline) / abs(baseline) * 100)} % of {of}"
 
 
-def _signed(percent: float) -> str:
+def signed(percent: float) -> str:
     """One decimal with its sign; what rounds to zero has none."""
     text = f"{percent:+.1f}"
     return text if text.strip("+-0.") else "0.0"

@@ -17,6 +17,7 @@ from webapp.pages.compare import choices, facts, table
 from webapp.pages.compare.asked import ALL, Asked
 from webapp.sweeps.comparison.answering import Answer, answer
 from webapp.sweeps.comparison.exporting import csv_of
+from webapp.sweeps.comparison.masks import MOST_RUNS, has_masks
 from webapp.sweeps.comparison.measured import MEASURES
 from webapp.sweeps.models import Sweep
 from webapp.sweeps.queries import visible
@@ -108,9 +109,16 @@ def _shown(asked: Asked, found: Answer) -> dict[str, Any]:
         "panels": [one for one in measures if chosen in (ALL, one.name)],
         "is_small": chosen == ALL,
         "figure_query": asked.url_query(x=chosen, sort=None, page=None),
-        "unmeasured": [one.label for name, one in MEASURES.items() if name not in names],
+        "unmeasured": [one.label for name, one in MEASURES.items() if name not in names and one.is_usual],
         "missing_levels": [level for level in comparison.levels if level.value is None],
         "table": table.table(comparison, asked, {run.pk: run for run in found.chosen.runs}),
+        "masks_url": _masks_url(found),
         "csv_url": reverse("compare-csv") + asked.url_query(x=None, sort=None, page=None),
         "json_url": reverse("api:compare_runs") + asked.url_query(x=None, sort=None, page=None),
     }
+
+
+def _masks_url(found: Answer) -> str:
+    """Where the masks of these runs are held against each other; "" where fewer than two have any."""
+    runs = has_masks(found.chosen.runs)[:MOST_RUNS]
+    return f"{reverse('compare-masks')}?runs={','.join(str(run.pk) for run in runs)}" if len(runs) > 1 else ""

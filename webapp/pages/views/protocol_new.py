@@ -128,7 +128,7 @@ def _form(data: Any = None) -> SweepForm:
 def _opened(request: PageRequest, project: Project, entry: Entry, run_id: str) -> StudyDraft:
     """On a run's spec, else on the kind of job that comes first."""
     run = _run(request, project, run_id)
-    spec = dict(run.spec) if run and run.kind in jobs.kinds() else dict(listing.EXAMPLE)
+    spec = dict(run.spec) if run and run.kind in jobs.kinds() else listing.example(entry)
     return drafts.opened(entry, spec, str(spec["kind"]))
 
 

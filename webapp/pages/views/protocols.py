@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Role
@@ -43,6 +44,7 @@ def study(request: PageRequest, slug: str, group: str) -> HttpResponse:
     context = {
         **_progress(found),
         "charts": charts.charts_of(found.entry.name),
+        "next": _next(request, found),
         "knobs": [(name, tables.written(value)) for name, value in found.knobs if name != "name"],
         "sweeps": [(sweep, segments_of(counts[sweep.pk], sweep.definition["trials"])) for sweep in found.sweeps],
         "crumbs": [
@@ -52,6 +54,21 @@ def study(request: PageRequest, slug: str, group: str) -> HttpResponse:
         ],
     }
     return render(request, "pages/protocol_study.html", context)
+
+
+@require_POST
+@login_required
+def go_on(request: PageRequest, slug: str, group: str) -> HttpResponse:
+    """Starts what the protocol measures of the finished runs."""
+    found = study_for(request, slug, group, Role.EDITOR)
+    try:
+        sweeps = studies.go_on(found, request.user)
+    except Invalid as error:
+        messages.error(request, str(error))
+    else:
+        trials = sum(int(sweep.definition["trials"]) for sweep in sweeps)
+        messages.success(request, f"{found.title} goes on: {trials} trial{'s' if trials > 1 else ''} more.")
+    return redirect("protocol-study", slug, group)
 
 
 @require_safe
@@ -73,12 +90,18 @@ def figure(request: PageRequest, slug: str, group: str, chart: str) -> JsonRespo
         return JsonResponse({"detail": str(error), "errors": error.errors}, status=422)
 
 
-def study_for(request: PageRequest, slug: str, group: str) -> Study:
-    project = project_for(request, slug)
+def study_for(request: PageRequest, slug: str, group: str, needed: Role = Role.VIEWER) -> Study:
+    project = project_for(request, slug, needed)
     found = studies.study(project, group)
     if found is None:
         raise Http404(f"There is no such study in {project.name}; its sweeps may have been deleted.")
     return found
+
+
+def _next(request: PageRequest, found: Study) -> str:
+    """What the button says with which the study goes on; "" where it does not, or not for them."""
+    may_edit = allows(request.user, request.project, Role.EDITOR)
+    return str(getattr(found.entry.module, "FOLLOW_UP", "Go on")) if may_edit and studies.next_of(found) else ""
 
 
 def _progress(found: Study) -> dict[str, Any]:

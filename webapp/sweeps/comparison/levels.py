@@ -53,7 +53,7 @@ def _ended(number: Any, bases: Mapping[int, Row], rows: Sequence[Row], metric: s
 
 
 def _before(row: Row, metric: str) -> float | None:
-    for path in ("before", "baseline"):
+    for path in ("before", "baseline", "quality.dense"):
         told = reading.at(row.result or {}, path)
         value = told.get(metric) if isinstance(told, Mapping) else None
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from webapp.sweeps.measures import reading, spending
+from webapp.sweeps.measures import pruned, reading, spending
 from webapp.sweeps.rows import Row
 
 Unit = Literal["count", "share", "bytes", "seconds", "kwh", "rate"]
 
 
 class Measure(NamedTuple):
-    """`title` names an axis, with its unit. `read` gives None where nothing was measured."""
+    """`title` names an axis, with its unit. `read` gives None where nothing was measured; of a measure that is not
+    `usual`, most runs have none."""
 
     name: str
     label: str
@@ -21,6 +22,7 @@ class Measure(NamedTuple):
     read: Callable[[Row], float | None]
     help: str = ""
     is_more_better: bool = False
+    is_usual: bool = True
 
 
 def _trainable(row: Row) -> float | None:
@@ -58,6 +60,10 @@ MEASURES = {
         Measure("energy_kwh", "Energy", "energy, kWh", "kwh", spending.energy_kwh,
                 "Mean power of the GPUs times the wall time; none without a sensor."),
         Measure("flops", "FLOPs", "training FLOPs", "count", _flops, "By the formula that the run's facts name."),
+        Measure("sparsity", "Sparsity", "sparsity, share of weights removed", "share", pruned.sparsity,
+                "Measured on the saved file, of the layers that were pruned.", is_more_better=True, is_usual=False),
+        Measure("nonzero_parameters", "Parameters left", "parameters that are not 0", "count", pruned.nonzero,
+                "Of the saved model.", is_usual=False),
         Measure("tokens_per_second", "Tokens/s", "tokens per second", "rate", _of_result("speed.tokens_per_second"),
                 is_more_better=True),
     )
