@@ -55,15 +55,15 @@ def factor(knobs: Knobs, hessian: Tensor) -> Tensor:
     dead = h.diagonal() == 0
     h.diagonal()[dead] = 1
     h.diagonal().add_(knobs.dampening * h.diagonal().mean())
-    try:
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(h))
-        upper: Tensor = torch.linalg.cholesky(inverse, upper=True)
-    except torch.linalg.LinAlgError as error:
+    found, failed = torch.linalg.cholesky_ex(h)
+    if not failed:
+        found, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(found), upper=True)
+    if failed:
         raise MethodError(
             f"method.dampening is too low for these inputs, whose X X^T has no inverse: {knobs.dampening:g}; raise it, "
             "or calibration.samples."
-        ) from error
-    return upper
+        )
+    return found  # type: ignore[no-any-return]
 
 
 def update(knobs: Knobs, layer: Layer, choose: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
