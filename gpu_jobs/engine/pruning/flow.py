@@ -36,24 +36,32 @@ BLOCKS = {
 }  # fmt: skip
 
 
+TINIEST = torch.finfo(torch.float64).tiny  # a branch through which nothing flows has no logarithm
+
+
 def saliency(model: Any, layers: Mapping[str, Layer]) -> dict[str, Tensor]:
-    """|w| dR/d|w| of every layer, (out, in) in float64. Raises MethodError for an architecture that is not known."""
+    """|w| d log R/d|w| of every layer, (out, in) in float64. Raises MethodError for an architecture that is not known.
+
+    R is the product of the flows of all branches, so that every matrix of a branch has scores that sum to 1.
+    """
     names, stack = BLOCKS.get(model.config.model_type), walk.stack(model)
     if names is None or stack is None:
         raise MethodError(f"synflow knows no branches of a {model.config.model_type}: it is for {', '.join(BLOCKS)}.")
     sizes = {name: layer.weight.abs().double().requires_grad_(True) for name, layer in layers.items()}
     with torch.enable_grad():
-        flow = sum(_flow(model, names, f"{stack[0]}.{number}", sizes) for number in range(len(stack[1])))
-        parts = torch.autograd.grad(flow, list(sizes.values()), allow_unused=True)  # type: ignore[arg-type]
+        flows = [_flows(model, names, f"{stack[0]}.{number}", sizes) for number in range(len(stack[1]))]
+        logarithm = torch.cat(flows).clamp(min=TINIEST).log().sum()
+        parts = torch.autograd.grad(logarithm, list(sizes.values()), allow_unused=True)
     found = zip(sizes.items(), parts, strict=True)
     return {name: size.detach() * (0 if part is None else part) for (name, size), part in found}
 
 
-def _flow(model: Any, names: Names, at: str, sizes: Mapping[str, Tensor]) -> Tensor:
-    """R of one block's branches; a layer that may not be pruned stands as it is."""
+def _flows(model: Any, names: Names, at: str, sizes: Mapping[str, Tensor]) -> Tensor:
+    """R of one block's three branches, (3,); a layer that may not be pruned stands as it is."""
 
     def size(name: str) -> Tensor:
-        return sizes.get(f"{at}.{name}", _fixed(model, f"{at}.{name}"))
+        found = sizes.get(f"{at}.{name}")
+        return _fixed(model, f"{at}.{name}") if found is None else found
 
     query, key, value = (size(name).sum(1) for name in (names.query, names.key, names.value))
     if names.fused:
@@ -61,7 +69,8 @@ def _flow(model: Any, names: Names, at: str, sizes: Mapping[str, Tensor]) -> Ten
     heads = int(model.config.num_attention_heads)
     into = torch.stack([size(name).sum(1) for name in names.into]).prod(0)
     scores = _per_head(query, heads) * _per_head(key, heads, like=query)
-    return scores.sum() + size(names.out).sum(0) @ _expanded(value, query, heads) + size(names.back).sum(0) @ into
+    values = size(names.out).sum(0) @ _expanded(value, query, heads)
+    return torch.stack([scores.sum(), values, size(names.back).sum(0) @ into])
 
 
 def _per_head(rows: Tensor, heads: int, like: Tensor | None = None) -> Tensor:

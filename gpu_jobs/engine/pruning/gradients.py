@@ -22,7 +22,7 @@ def mean_gradients(layers: Mapping[str, Layer], batches: Sequence[Batch], loss_s
     targets = sum(map(count, batches)) or 1
     with _trained(weights):
         for batch in batches:
-            torch.autograd.backward(loss_sum(batch) / targets)
+            torch.autograd.backward(loss_sum(batch) / targets, inputs=list(weights.values()))
         return {name: _oriented(layers[name], weight.grad) for name, weight in weights.items()}
 
 
@@ -49,8 +49,9 @@ def _summed(weights: Mapping[str, Tensor], batches: Sequence[Batch], scalar: Los
 
 def _along(weights: Mapping[str, Tensor], direction: Mapping[str, Tensor], loss: Tensor) -> Tensor:
     """The derivative of the loss along a direction, of which a gradient can be taken."""
-    parts = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-    return torch.stack([(part * direction[name]).sum() for name, part in zip(weights, parts, strict=True)]).sum()
+    parts = torch.autograd.grad(loss, list(weights.values()), create_graph=True, allow_unused=True)
+    used = [(name, part) for name, part in zip(weights, parts, strict=True) if part is not None]
+    return torch.stack([(part * direction[name]).sum() for name, part in used]).sum()
 
 
 def _weights(layers: Mapping[str, Layer]) -> dict[str, Tensor]:

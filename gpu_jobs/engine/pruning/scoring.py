@@ -11,10 +11,10 @@ from torch import Tensor
 from gpu_jobs import registry
 from gpu_jobs.engine.pruning import allocation, layers, walk
 from gpu_jobs.engine.pruning.layers import Layer
-from gpu_jobs.engine.pruning.masks import Masks, by_matrix, by_pattern, by_row, everywhere
+from gpu_jobs.engine.pruning.masks import Masks, by_matrix, by_pattern, by_row, everywhere, lowest
 from gpu_jobs.engine.shrinking.subject import Subject
 from gpu_jobs.events import Event, Log
-from gpu_jobs.prunable import nm, refuse_empty
+from gpu_jobs.prunable import nm, refuse_empty, removed
 
 if TYPE_CHECKING:
     from gpu_jobs.kinds.prune import Spec
@@ -37,6 +37,7 @@ def masks(subject: Subject, spec: Spec, sparsity: float) -> Generator[Event, Non
 def scores(subject: Subject, spec: Spec, found: Mapping[str, Layer]) -> dict[str, Tensor]:
     """The criterion's scores of the model as it is, none of it pruned on the way; what is zero scores lowest."""
     module = registry.method_of(spec.method).module
+    subject.bare.eval()  # while it is trained, dropout would be in what is seen
     if hasattr(module, "scores"):
         subject.bare.to(subject.device)
         batches = [{name: value.to(subject.device) for name, value in batch.items()} for batch in subject.batches()]
@@ -116,13 +117,28 @@ def seen(subject: Subject, found: Mapping[str, Layer], needs: str | None) -> Gen
 def _prune(spec: Spec, layer: Layer) -> Tensor:
     module = registry.method_of(spec.method).module
     if hasattr(module, "update"):
-        pick: Callable[[Tensor], Tensor] = lambda values: choose(spec, values, layer.share)  # noqa: E731
-        weight, mask = module.update(spec.method, layer, pick)
+        weight, mask = module.update(spec.method, layer, parts_of(spec, layer.share))
     else:
         mask = choose(spec, _below(module.score(spec.method, layer), layer), layer.share)
         weight = layer.weight * mask.to(layer.weight.device)
     layer.write(weight * mask.to(weight.device))
     return mask  # type: ignore[no-any-return]
+
+
+def parts_of(spec: Any, share: float) -> Callable[[Tensor], Tensor]:
+    """Chooses for one part of a matrix after the other, so that together they lose the share of the whole, exactly."""
+    seen = gone = 0
+
+    def choose_part(values: Tensor) -> Tensor:
+        nonlocal seen, gone
+        if nm(spec.method.pattern):
+            return choose(spec, values, share)
+        seen += values.numel()
+        count = removed(share, seen) - gone
+        gone += count
+        return ~lowest(values.reshape(1, -1), count)[0].view(values.shape)
+
+    return choose_part
 
 
 def _refuse_empty(chosen: Masks) -> None:

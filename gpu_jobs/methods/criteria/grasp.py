@@ -2,8 +2,9 @@
 
     S = w (H g)         g = dL/dw, H the Hessian of L; both of the calibration samples, by two backwards
 
-(Wang et al. 2020.) -w H g is what the squared gradient gains when w goes, to first order: the largest of it go first,
-so S is kept where it is large. Logits are divided by a temperature first (200 in the authors' code, as recalled).
+(Wang et al. 2020.) -2 w H g is what the squared gradient gains when w goes, to first order: where it is largest weights
+go first, so S is kept where it is large. As in the authors' code: the highest of -w H g go, over all layers (allocation
+"global"), and logits are divided by a temperature of 200 first.
 Made for a network at its start; of a trained one, whose gradient is near zero, it says little.
 """
 

@@ -5,7 +5,8 @@
 (Frantar and Alistarh 2023: optimal brain surgeon with one order of columns for all rows.) H = X X^T of the calibration
 inputs, dampened by a share of its mean diagonal; [H^-1]_j is row j of the upper Cholesky factor of H^-1, which is the
 inverse of what is left of H at column j. The mask is chosen for 128 columns at a time, or of n:m for each m, from the
-weights as they are by then. Inputs that are always zero take their weights with them.
+weights as they are by then. Inputs that are always zero take their weights with them, and what was zero before goes
+first, whatever it would have to make up for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from gpu_jobs.errors import MethodError
 from gpu_jobs.prunable import PruningKnobs, nm
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Knobs(PruningKnobs):
         json_schema_extra={"log": True, "advanced": True},
     )  # fmt: skip
     columns: int = Field(
-        128, ge=8, le=65_536, description="Columns for which a mask is chosen at a time; a multiple of m.",
+        128, ge=8, le=65_536, multiple_of=8, description="Columns for which a mask is chosen at a time.",
         json_schema_extra={"advanced": True},
     )  # fmt: skip
 
@@ -46,25 +48,29 @@ def score(knobs: Knobs, layer: Layer) -> Tensor:
 
 
 def factor(knobs: Knobs, hessian: Tensor) -> Tensor:
-    """The upper Cholesky factor of the inverse of the dampened Hessian, (in, in)"""
+    """The upper Cholesky factor of the inverse of the dampened Hessian, (in, in). Raises MethodError without one."""
     import torch
 
     h = hessian.clone()
     dead = h.diagonal() == 0
     h.diagonal()[dead] = 1
     h.diagonal().add_(knobs.dampening * h.diagonal().mean())
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(h))
-    upper: Tensor = torch.linalg.cholesky(inverse, upper=True)
-    return upper
+    found, failed = torch.linalg.cholesky_ex(h)
+    if not failed:
+        found, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(found), upper=True)
+    if failed:
+        raise MethodError(
+            f"method.dampening is too low for these inputs, whose X X^T has no inverse: {knobs.dampening:g}; raise it, "
+            "or calibration.samples."
+        )
+    return found  # type: ignore[no-any-return]
 
 
 def update(knobs: Knobs, layer: Layer, choose: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """(weight, mask), (out, in) each: the weights that stay are changed"""
-    import torch
-
+    """(weight, mask), (out, in) each: the weights that stay are changed. Raises MethodError as `factor` does."""
     weight, up = layer.weight.clone(), factor(knobs, layer.hessian)
     weight[:, layer.hessian.diagonal() == 0] = 0
-    mask = torch.ones_like(weight, dtype=torch.bool)
+    mask = weight != 0  # at first what is there; then what is kept
     width = weight.shape[1]
     for start in range(0, width, knobs.columns):
         end = min(start + knobs.columns, width)
@@ -78,12 +84,12 @@ def _columns(knobs: Knobs, weight: Tensor, mask: Tensor, up: Tensor, choose: Cal
     import torch
 
     kept, errors = nm(knobs.pattern), torch.zeros_like(weight)
-    if not kept:
-        mask.copy_(choose((weight / up.diagonal()).square()))
+    size = kept.m if kept else weight.shape[1]
     for j in range(weight.shape[1]):
-        if kept and j % kept.m == 0:
-            part = slice(j, j + kept.m)
-            mask[:, part] = choose((weight[:, part] / up.diagonal()[part]).square())
+        if j % size == 0:
+            part = slice(j, j + size)
+            scores = (weight[:, part] / up.diagonal()[part]).square()
+            mask[:, part] = choose(scores.masked_fill(~mask[:, part], -torch.inf))
         errors[:, j] = weight[:, j] * ~mask[:, j] / up[j, j]
         weight[:, j:] -= torch.outer(errors[:, j], up[j, j:])
     weight.mul_(mask)
