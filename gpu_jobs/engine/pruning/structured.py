@@ -104,7 +104,8 @@ def check(model: Any, unit: str) -> None:
     for name, places in (("ffn", FFN), ("heads", HEADS)):
         if name in unit and kind not in places:
             raise MethodError(
-                f"method.unit {unit!r} is for {' and '.join(places)}, and this is a {kind}: choose blocks."
+                f"method.unit {unit!r} is for {' and '.join(places)}, and this is a {kind}: "
+                f"choose {'ffn' if name == 'heads' and kind in FFN else 'blocks'}."
             )
     if walk.stack(model) is None:
         raise MethodError(f"structured pruning needs one stack of blocks, and a {kind} has none: choose unstructured.")
