@@ -14,6 +14,7 @@ from webapp.accounts.roles import allows
 from webapp.http import PageRequest, project_for, respond
 from webapp.metrics.queries import summaries
 from webapp.pages.runs import artifacts, describe, facts, notes, panels
+from webapp.pages.runs.merged import merged_of
 from webapp.pages.runs.shrunk import shrunk_of
 from webapp.runs.models import Artifact, Attempt, LogLine, Run
 from webapp.runs.states import FINAL, PAUSABLE, REQUEUEABLE, STOPPABLE, Status
@@ -56,6 +57,7 @@ def charts(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
         "groups": groups,
         "metrics": found[run.pk],
         "shrunk": shrunk_of(run),
+        "merged": merged_of(run),
         "lines": _lines(run, LOG_GLANCE),
     }
     return _tab(request, run, "charts", attempts, extra)

@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, JsonResponse
 from django.views.decorators.http import require_safe
 
-from webapp.charts import layers, memory, phases
+from webapp.charts import layers, memory, merges, phases
 from webapp.http import PageRequest
 from webapp.pages.views.run import run_for
 from webapp.runs.models import Run
@@ -15,6 +15,7 @@ from webapp.runs.models import Run
 FIGURES: dict[str, Callable[[Run], dict[str, Any]]] = {
     "layers": lambda run: layers.figure(layers.data(run)),
     "memory": lambda run: memory.figure(memory.data(run)),
+    "merges": lambda run: merges.figure(merges.data(run)),
     "phases": lambda run: phases.figure(phases.data(run)),
 }
 
