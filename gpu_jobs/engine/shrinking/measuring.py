@@ -20,7 +20,7 @@ from gpu_jobs.engine.shrinking.subject import Subject
 from gpu_jobs.shapes import parameters
 from gpu_jobs.sources import PathModel, RunModel
 
-REPEATS, WARM_UPS = 5, 2
+REPEATS, WARM_UPS = 9, 3
 
 
 def dense(subject: Subject) -> dict[str, Any]:

@@ -125,6 +125,9 @@ class Subject:
 
 def prepare(spec: Shrinking, context: Context) -> Subject:
     """Loads the data and the model; an adapter is merged into its base first. Raises JobError."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     device = devices.pick()
     devices.make_deterministic(device)
     devices.seed(spec.seed)
