@@ -77,14 +77,16 @@ def _columns(knobs: Knobs, weight: Tensor, mask: Tensor, up: Tensor, choose: Cal
     """Prunes these columns in place; the errors (out, columns) are for those to the right of them."""
     import torch
 
-    kept, errors = nm(knobs.pattern), torch.zeros_like(weight)
+    kept, columns, scale = nm(knobs.pattern), weight.T.contiguous(), up.diagonal()[:, None]  # a column is in one piece
+    stays, errors = torch.ones_like(columns, dtype=torch.bool), torch.zeros_like(columns)
     if not kept:
-        mask.copy_(choose((weight / up.diagonal()).square()))
-    for j in range(weight.shape[1]):
+        stays.copy_(choose((columns / scale).square().T).T)
+    for j in range(len(columns)):
         if kept and j % kept.m == 0:
             part = slice(j, j + kept.m)
-            mask[:, part] = choose((weight[:, part] / up.diagonal()[part]).square())
-        errors[:, j] = weight[:, j] * ~mask[:, j] / up[j, j]
-        weight[:, j:] -= torch.outer(errors[:, j], up[j, j:])
-    weight.mul_(mask)
-    return errors
+            stays[part] = choose((columns[part] / scale[part]).square().T).T
+        errors[j] = columns[j] * ~stays[j] / up[j, j]
+        columns[j:].addr_(up[j, j:], errors[j], alpha=-1)
+    weight.copy_((columns * stays).T)
+    mask.copy_(stays.T)
+    return errors.T
