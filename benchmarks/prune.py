@@ -4,11 +4,11 @@
     python benchmarks/prune.py quality    [--steps 400]   on a small llama that is pretrained first
 
 The reference of each criterion stands here: blocks one after the other, the inputs of a block recorded by hooks, each
-layer's scores sorted, columns worked through in a Python loop. It gets the same batches, and
-takes as many weights: to the nearest. In `cost` every arm runs in a
-process of its own, forked from one that has imported torch; it loads the model and warms up, and only the pruning is
-measured. Memory is the most that the process then holds above the loaded model. Arms take turns after a round of
-warm-up, and ratios are medians of ratios within a round.
+layer's scores sorted, columns worked through in a Python loop. It gets the same batches, and takes as many weights: to
+the nearest. In `cost` every arm runs in a process of its own, forked from one that has imported torch; it loads the
+model and warms up, and only the pruning is measured. Memory is the most that the process then holds above the loaded
+model; Hone returns the masks, a byte for each weight, and the reference none. Arms take turns after a round of warm-up,
+and ratios are medians of ratios within a round.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def child(arm: str, spec: dict[str, Any], folder: str, threads: int, pipe: Any) 
 
 def density(model: Any) -> float:
     layers = linear(model.model.layers).values()
-    return sum(int(layer.weight.count_nonzero()) for layer in layers) / sum(layer.weight.numel() for layer in layers)
+    return float(sum(int(x.weight.count_nonzero()) for x in layers) / sum(x.weight.numel() for x in layers))
 
 
 def measure(arm: str, spec: Any, folder: Path, threads: int) -> dict[str, float]:
