@@ -4,10 +4,11 @@
     python benchmarks/prune.py quality    [--steps 400]   on a small llama that is pretrained first
 
 The reference of each criterion stands here: blocks one after the other, the inputs of a block recorded by hooks, each
-layer's scores sorted, columns worked through in a Python loop. It gets the same batches. In `cost` every arm runs in a
-process of its own, forked from one that has imported torch; it loads the model and warms up, and only the pruning is
-measured. Memory is the most that the process then holds above the loaded model. Arms take turns after a round of
-warm-up, and ratios are medians of ratios within a round.
+layer's scores sorted, columns worked through in a Python loop. It gets the same batches, and takes as many weights: to
+the nearest. In `cost` every arm runs in a process of its own, forked from one that has imported torch; it loads the
+model and warms up, and only the pruning is measured. Memory is the most that the process then holds above the loaded
+model; Hone returns the masks, a byte for each weight, and the reference none. Arms take turns after a round of warm-up,
+and ratios are medians of ratios within a round.
 """
 
 from __future__ import annotations
@@ -133,9 +134,9 @@ def chosen(metric: Any, sparsity: float, pattern: str, *, by_row: bool) -> Any:
             gone.scatter_(1, first + torch.topk(part, m - n, dim=1, largest=False)[1], True)
     elif by_row:
         order = torch.sort(metric, dim=-1, stable=True)[1]
-        gone.scatter_(1, order[:, : int(metric.shape[1] * sparsity)], True)
+        gone.scatter_(1, order[:, : round(metric.shape[1] * sparsity)], True)
     else:
-        limit = torch.sort(metric.flatten())[0][int(metric.numel() * sparsity)]
+        limit = torch.sort(metric.flatten())[0][round(metric.numel() * sparsity) - 1]
         gone = metric <= limit
     return gone
 
@@ -159,7 +160,7 @@ def reconstructed(weight: Any, products: Any, sparsity: float, pattern: str) -> 
         kept = torch.zeros_like(part, dtype=torch.bool)
         if ":" not in pattern:
             score = part**2 / factor.diagonal()[None] ** 2
-            kept = score > torch.sort(score.flatten())[0][int(score.numel() * sparsity)]
+            kept = score > torch.sort(score.flatten())[0][round(score.numel() * sparsity) - 1]
         for column in range(last - first):
             if ":" in pattern:
                 n, m = map(int, pattern.split(":"))
@@ -225,7 +226,7 @@ def child(arm: str, spec: dict[str, Any], folder: str, threads: int, pipe: Any) 
 
 def density(model: Any) -> float:
     layers = linear(model.model.layers).values()
-    return sum(int(layer.weight.count_nonzero()) for layer in layers) / sum(layer.weight.numel() for layer in layers)
+    return float(sum(int(x.weight.count_nonzero()) for x in layers) / sum(x.weight.numel() for x in layers))
 
 
 def measure(arm: str, spec: Any, folder: Path, threads: int) -> dict[str, float]:

@@ -83,14 +83,16 @@ def _columns(knobs: Knobs, weight: Tensor, mask: Tensor, up: Tensor, choose: Cal
     """Prunes these columns in place; the errors (out, columns) are for those to the right of them."""
     import torch
 
-    kept, errors = nm(knobs.pattern), torch.zeros_like(weight)
-    size = kept.m if kept else weight.shape[1]
-    for j in range(weight.shape[1]):
+    kept, columns, scale = nm(knobs.pattern), weight.T.contiguous(), up.diagonal()[:, None]  # a column is in one piece
+    stays, errors = mask.T.contiguous(), torch.zeros_like(columns)
+    size = kept.m if kept else len(columns)
+    for j in range(len(columns)):
         if j % size == 0:
             part = slice(j, j + size)
-            scores = (weight[:, part] / up.diagonal()[part]).square()
-            mask[:, part] = choose(scores.masked_fill(~mask[:, part], -torch.inf))
-        errors[:, j] = weight[:, j] * ~mask[:, j] / up[j, j]
-        weight[:, j:] -= torch.outer(errors[:, j], up[j, j:])
-    weight.mul_(mask)
-    return errors
+            scores = (columns[part] / scale[part]).square().masked_fill(~stays[part], -torch.inf)
+            stays[part] = choose(scores.T).T
+        errors[j] = columns[j] * ~stays[j] / up[j, j]
+        columns[j:].addr_(up[j, j:], errors[j], alpha=-1)
+    weight.copy_((columns * stays).T)
+    mask.copy_(stays.T)
+    return errors.T
