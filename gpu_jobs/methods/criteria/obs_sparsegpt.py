@@ -89,7 +89,7 @@ def _columns(knobs: Knobs, weight: Tensor, mask: Tensor, up: Tensor, choose: Cal
     for j in range(len(columns)):
         if j % size == 0:
             part = slice(j, j + size)
-            scores = (columns[part] / scale[part]).square().masked_fill(~stays[part], -torch.inf)
+            scores = (columns[part] / scale[part]).square().masked_fill_(~stays[part], -torch.inf)
             stays[part] = choose(scores.T).T
         errors[j] = columns[j] * ~stays[j] / up[j, j]
         columns[j:].addr_(up[j, j:], errors[j], alpha=-1)
