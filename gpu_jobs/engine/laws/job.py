@@ -104,7 +104,7 @@ class Part:
         failed = 0 if fit.vectors is None else int((~np.isfinite(fit.vectors).all(1)).sum())
         warnings = [*self.warnings, *doubts.fit_doubts(problem, known, self.vague)]
         if failed:
-            message = f"{failed} of {len(fit.vectors or ())} resamples have no fit: intervals leave them out."
+            message = f"{failed} of {self.spec.bootstrap.resamples} resamples have no fit: intervals leave them out."
             warnings.append(doubts.doubt("bootstrap_failed", message))
         warnings += doubts.prediction_doubts(predictions) + doubts.holdout_doubts(holdout)
         return {
