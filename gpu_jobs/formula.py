@@ -76,7 +76,7 @@ class _Reading:
                 return self._call(name, given, depth)
             case _ if self.conditions:
                 return self._condition(node, depth)
-        self._refuse(f"{ast.unparse(node)[:40]!r} is not part of this language")
+        return self._refuse(f"{ast.unparse(node)[:40]!r} is not part of this language")
 
     def _name(self, name: str) -> _Closure:
         self.names[name] = None
@@ -101,7 +101,7 @@ class _Reading:
                 return found
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return _applied(operator.invert, self.compile(operand, depth + 1))
-        self._refuse(f"{ast.unparse(node)[:40]!r} is not part of this language")
+        return self._refuse(f"{ast.unparse(node)[:40]!r} is not part of this language")
 
     def _refuse(self, why: str) -> NoReturn:
         raise MethodError(f"{self.text[:200]!r} is not a formula: {why}")

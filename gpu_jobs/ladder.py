@@ -2,7 +2,8 @@
 
 The largest rung stays `reach` times below the target budget. Learning rate and batch are those of the Step Law (Li et
 al. 2025), whose N is without embeddings, head and norms; costs are 6 N D with that N. Which further run would narrow
-the fit most is in `engine.laws.planning`.
+the fit most is in `engine.laws.planning`. The Step Law was fitted from about 60 million parameters up: for tiny models its rates are
+extrapolated, and high.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ def _filled(parameters: float, layers: int) -> Shape:
     """The width that gives `layers` blocks the parameters, with a feed-forward layer of 8/3 of it."""
     step = 64 if parameters > 2e7 else 8
     width = max(step, round(math.sqrt(parameters / (12 * layers)) / step) * step)
-    heads = next(count for count in range(max(1, width // HEAD), 0, -1) if width % count == 0 and width // count % 2 == 0)
+    heads = next(
+        count for count in range(max(1, width // HEAD), 0, -1) if width % count == 0 and width // count % 2 == 0
+    )
     return Shape(layers, width, heads, -(-8 * width // 24) * 8)
 
 
@@ -100,7 +103,9 @@ def grid(
     _check(target, reach)
     largest = math.sqrt(target / reach / (6 * max(ratios)))
     found = [
-        rung(largest / 2**index, largest / 2**index * ratio, sequence_length) for index in range(sizes) for ratio in ratios
+        rung(largest / 2**index, largest / 2**index * ratio, sequence_length)
+        for index in range(sizes)
+        for ratio in ratios
     ]
     return sorted(found, key=lambda each: each.flops)
 
@@ -114,7 +119,7 @@ def isoflop(
     ratio: float = 20.0,
     sequence_length: int = 1024,
 ) -> list[Rung]:
-    """Slices of equal FLOPs, 4 times apart; each has sizes from a quarter to 4 times the one with `ratio` tokens each."""
+    """Slices of equal FLOPs, 4 times apart; sizes go from a quarter to 4 times the one with `ratio` tokens each."""
     _check(target, reach)
     if sizes < 3:
         raise MethodError(f"sizes must be 3 or more, for a parabola: {sizes}")

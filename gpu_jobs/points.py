@@ -42,9 +42,11 @@ class Points(Source):
     )
     compute: dict[str, str] = Field(
         default_factory=dict,
-        description="Columns made of others by a formula, like N: `Model Size`, D: `Training FLOP` / (6 * N). In order.",
+        description="Columns made of others by a formula, in order: N: `Model Size`, D: `Training FLOP` / (6 * N).",
     )
-    run_column: str | None = Field(None, max_length=200, description="The column that tells a row's run, for resampling.")
+    run_column: str | None = Field(
+        None, max_length=200, description="The column that tells a row's run, for resampling."
+    )
     setting_columns: list[str] = Field(
         default_factory=list,
         max_length=20,
@@ -133,7 +135,9 @@ class Holdout(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     largest: int = Field(0, ge=0, le=100_000, description="The rows (or runs, with run_column) with the largest `by`.")
-    by: str = Field("C", max_length=formula.LONGEST, description="A column or a formula; C is 6 N D where it is missing.")
+    by: str = Field(
+        "C", max_length=formula.LONGEST, description="A column or a formula; C is 6 N D where it is missing."
+    )
     where: str | None = Field(
         None, max_length=formula.LONGEST, description="Hold out the rows for which this holds, like N > 1e9."
     )

@@ -41,7 +41,8 @@ class Dual:
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Dual:
-        return self + -other
+        found: Dual = self + -other
+        return found
 
     def __rsub__(self, other: Any) -> Dual:
         return -self + other
@@ -57,19 +58,21 @@ class Dual:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Dual:
-        return self * other**-1.0 if isinstance(other, Dual) else self * (1.0 / other)
+        return self * (other**-1.0 if isinstance(other, Dual) else 1.0 / other)
 
     def __rtruediv__(self, other: Any) -> Dual:
-        return other * self**-1.0
+        return self**-1.0 * other
 
     def __pow__(self, other: Any) -> Dual:
         if isinstance(other, Dual):
-            return exp(log(self) * other)
+            both: Dual = exp(log(self) * other)
+            return both
         value = self.value**other
         return self.chained(value, other * self.value ** (other - 1.0))
 
     def __rpow__(self, other: Any) -> Dual:
-        return exp(log(other) * self)
+        found: Dual = exp(self * log(other))
+        return found
 
 
 def _function(name: str, slope: Callable[[Any, Any, Any], Any]) -> Callable[[Any], Any]:

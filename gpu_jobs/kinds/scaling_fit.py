@@ -26,12 +26,12 @@ The result (`run.result`); a number that can't be told is null, and every key is
      "statistics": {"r2": .., "rmse": .., "rmse_log": ..},
      "bootstrap": null | {"resamples": 1000, "unit": "row", "units": 240, "seed": 0, "level": 0.95, "failed": 0},
      "reduced": null | {"columns": {...}},              # isoflop, envelope: the optima that the law goes through
-     "then": null | {...},                              # the chained fit: law, parameters, intervals, objective, minima,
+     "then": null | {...},                             # the chained fit: law, parameters, intervals, objective, minima,
                                                         # warnings, predictions, holdout, points, residuals, statistics
      "fit": {"starts": 4500, "polished": 50, "seconds": ..}, "wall_time_s": ..}
 
 `band` and `interval` are [low, high], or null without a bootstrap. Artifact `fit.json`: {"spec": ..., "result": ...,
-"draws": {"E": [...], ...}}, one entry a resample, null for one that failed. The one metric at step 0 is `fit/objective`;
+"draws": {"E": [...], ...}}, one entry a resample, null for one that failed. The metric at step 0 is `fit/objective`;
 with a holdout also `holdout/relative_error`, its mean.
 """
 

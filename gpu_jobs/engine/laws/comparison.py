@@ -22,7 +22,7 @@ def ranked(recipes: Mapping[str, Estimate]) -> list[str]:
         if recipes[better].high >= recipes[worse].low:
             one, other = recipes[better], recipes[worse]
             raise DataError(
-                f"{better} ({one.low:.4g} to {one.high:.4g}) and {worse} ({other.low:.4g} to {other.high:.4g}) can't be "
-                "ranked: their intervals overlap; add points"
+                f"{better} ({one.low:.4g} to {one.high:.4g}) and {worse} ({other.low:.4g} to {other.high:.4g}) "
+                "can't be ranked: their intervals overlap; add points"
             )
     return order

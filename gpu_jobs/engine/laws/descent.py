@@ -58,7 +58,9 @@ class _Batch:
         before, gradients = self.values[rows].copy(), self.gradients[rows].copy()
         lengths = self._search(rows, directions, descents)
         moved = lengths > 0
-        self._update(rows[moved], (lengths[:, None] * directions)[moved], self.gradients[rows[moved]] - gradients[moved])
+        self._update(
+            rows[moved], (lengths[:, None] * directions)[moved], self.gradients[rows[moved]] - gradients[moved]
+        )
         small = before - self.values[rows] <= tolerance * np.abs(before)
         self.idle[rows] = np.where(small, self.idle[rows] + 1, 0)
         stuck = ~moved & ~self.fresh[rows]

@@ -60,7 +60,7 @@ def unidentified(problem: Problem, best: Array, draws: Mapping[str, Array]) -> d
 def _dependent(problem: Problem, best: Array) -> list[str]:
     """The parameters in a combination along which no prediction changes."""
     with np.errstate(all="ignore"):
-        residuals, partials = problem.jacobian(best[None])
+        _, partials = problem.jacobian(best[None])
     matrix = np.nan_to_num(stacked(partials, (1, problem.points), len(best))[0].T)
     lengths = np.linalg.norm(matrix, axis=0)
     if not len(best) or not lengths.all():
@@ -121,7 +121,9 @@ def prediction_doubts(predictions: list[dict[str, Any]]) -> list[dict[str, str]]
         return []
     most = max(each["extrapolation"] for each in far)
     told = f"{len(far)} of {len(predictions)} predictions lie more than {FARTHEST:g} times outside the points"
-    return [doubt("extrapolation", f"{told} (up to {most:.3g} times): their intervals assume that the law holds there.")]
+    return [
+        doubt("extrapolation", f"{told} (up to {most:.3g} times): their intervals assume that the law holds there.")
+    ]
 
 
 def holdout_doubts(holdout: dict[str, Any] | None) -> list[dict[str, str]]:
@@ -130,4 +132,6 @@ def holdout_doubts(holdout: dict[str, Any] | None) -> list[dict[str, str]]:
     out = [each for each in holdout["points"] if each["inside"] is False]
     worst = max(abs(each["relative_error"]) for each in out)
     told = f"{len(out)} of {len(holdout['points'])} held-out points lie outside their interval"
-    return [doubt("holdout_missed", f"{told} (error up to {worst:.2%}): the law is less certain than the intervals say.")]
+    return [
+        doubt("holdout_missed", f"{told} (error up to {worst:.2%}): the law is less certain than the intervals say.")
+    ]

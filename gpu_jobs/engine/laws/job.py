@@ -63,7 +63,9 @@ def _told(result: Mapping[str, Any]) -> Iterator[Event]:
         values["holdout/relative_error"] = float(result["holdout"]["mean_relative_error"])
     yield Metrics(step=0, values=values)
     named = ", ".join(f"{name} {value:.6g}" for name, value in result["parameters"].items())
-    yield Log(message=f"{result['law']['title']}: {named}; {result['objective']['name']} {values['fit/objective']:.10g}")
+    yield Log(
+        message=f"{result['law']['title']}: {named}; {result['objective']['name']} {values['fit/objective']:.10g}"
+    )
     for warning in result["warnings"]:
         yield Log(message=warning["message"], level="warning")
 
@@ -214,11 +216,14 @@ class Part:
             raise DataError(f"holdout: {self.rule} are none: widen it")
         table = reducing.reduce(self.law, table) or table
         at, measured = table.variables(self.law), table.columns[self.law.target]
-        return judged(self.rule, at, measured, self.problem.predict(self.fit.known.best[None], at)[0],
-                      self.around(at), table.runs)  # fmt: skip
+        return judged(
+            self.rule, at, measured, self.problem.predict(self.fit.known.best[None], at)[0], self.around(at), table.runs
+        )
 
 
-def judged(said: str, at: Mapping[str, Array], measured: Array, predicted: Array, around: Any, runs: Any) -> dict[str, Any]:
+def judged(
+    said: str, at: Mapping[str, Array], measured: Array, predicted: Array, around: Any, runs: Any
+) -> dict[str, Any]:
     """The holdout's part of a result."""
     errors = np.abs(predicted - measured) / np.abs(measured)
     points = []
@@ -257,7 +262,8 @@ def frontier(part: Part, budgets: list[float]) -> list[dict[str, Any]] | None:
         shares.append(_optimum(part, module, part.fit.vectors, compute))
     found = []
     for index, budget in enumerate(budgets):
-        (size, tokens), entry = (side[0, index] for side in shares[0]), {"compute": float(budget)}
+        size, tokens = (side[0, index] for side in shares[0])
+        entry: dict[str, Any] = {"compute": float(budget)}
         at = {"N": np.array([size]), "D": np.array([tokens])}
         entry |= {"N": float(size), "D": float(tokens), "loss": None}
         if tells_loss:

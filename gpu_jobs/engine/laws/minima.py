@@ -12,8 +12,8 @@ import numpy as np
 from scipy import optimize
 
 from gpu_jobs import registry
-from gpu_jobs.engine.laws.deviations import solve_l1
 from gpu_jobs.engine.laws.descent import descend
+from gpu_jobs.engine.laws.deviations import solve_l1
 from gpu_jobs.engine.laws.objectives import Array
 from gpu_jobs.engine.laws.problem import Problem
 from gpu_jobs.errors import DataError
@@ -38,7 +38,7 @@ class Minima:
 
     @property
     def best(self) -> Array:
-        return self.vectors[0]
+        return np.asarray(self.vectors[0])
 
 
 def minima(problem: Problem, polish: int = 50) -> Minima:
@@ -65,8 +65,12 @@ def grid(problem: Problem) -> Array:
     sides = [given[name] for name in problem.names]
     size = int(np.prod([len(side) for side in sides]))
     if size > MOST_STARTS:
-        raise DataError(f"the grid has {size:,} starts, more than {MOST_STARTS:,}: give fewer starts for each parameter")
-    return np.stack([axis.ravel() for axis in np.meshgrid(*sides, indexing="ij")], axis=1) if sides else np.zeros((1, 0))
+        raise DataError(
+            f"the grid has {size:,} starts, more than {MOST_STARTS:,}: give fewer starts for each parameter"
+        )
+    return (
+        np.stack([axis.ravel() for axis in np.meshgrid(*sides, indexing="ij")], axis=1) if sides else np.zeros((1, 0))
+    )
 
 
 def _distinct(problem: Problem, ends: Array, values: Array) -> tuple[Array, Array]:

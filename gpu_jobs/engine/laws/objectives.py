@@ -1,4 +1,4 @@
-"""What is minimised, as a sum over points of rho(residual), scaled so that near a good fit it is about 1 a point or less.
+"""What is minimised, as a sum over points of rho(residual), scaled so that it is about 1 a point near a good fit.
 
 `Loss.scale` times the scaled sum is the objective that is stated. A mean, or a sum of tiny numbers, would make the
 usual tolerances of an optimiser stop far from the optimum.
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Array: TypeAlias = NDArray[np.float64]
+Array: TypeAlias = NDArray[Any]  # of float64, or of places
 SHARPEST = 1e-7  # the delta with which least absolute deviations are descended, before they are solved exactly
 
 

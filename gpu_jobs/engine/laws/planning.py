@@ -51,7 +51,7 @@ def derivatives(problem: Problem, best: Array, at: Mapping[str, Array]) -> Array
     """Of the residual's scale by the free parameters, (points, free)"""
     there = Problem(problem.knobs, at, np.ones(len(next(iter(at.values())))), problem.loss)
     residuals, partials = there.jacobian(best[None])
-    return stacked(partials, residuals.shape, len(best))[0].T
+    return np.asarray(stacked(partials, residuals.shape, len(best))[0].T)
 
 
 def ranked(
@@ -76,7 +76,9 @@ def ranked(
         now = float(asked @ state @ asked)
         width = np.sqrt(np.maximum(1 - (pushed @ asked) ** 2 / (noise + own) / now, 0.0))
     found = [
-        _gain(dict(each), _flops(each) if flops is None else flops[index], float(width[index]), float(nats[index]), goal)
+        _gain(
+            dict(each), _flops(each) if flops is None else flops[index], float(width[index]), float(nats[index]), goal
+        )
         for index, each in enumerate(candidates)
     ]
     return sorted(found, key=lambda each: -each.gain_per_flop)

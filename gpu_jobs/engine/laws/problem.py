@@ -1,14 +1,15 @@
 """A law on its points: residuals, objective, gradient and curvature of many parameter vectors at once.
 
-Vectors are in the fitted scale (logarithms of parameters with `log`), (batch, free). `counts`, (batch, points), says how
-often a resample has each point. Work is done in blocks of rows that stay in the processor's cache, so memory does not
-grow with the number of vectors.
+Vectors are in the fitted scale (logarithms of parameters with `log`), (batch, free). `counts`, (batch, points), says
+how often a resample has each point. Work is done in blocks of rows that stay in the processor's cache, so memory does
+not grow with the number of vectors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,10 @@ class Problem:
                 f"{self.knobs.target} must be positive for an objective of logarithms: the least is "
                 f"{self.target.min():g}; choose least_squares"
             )
+
+    @cached_property
+    def _log_target(self) -> Array:
+        return np.asarray(np.log(self.target))
 
     @property
     def names(self) -> list[str]:
@@ -76,7 +81,7 @@ class Problem:
         """Measured minus predicted, or the difference of their logarithms, (batch, points)"""
         predicted = self.predict(vectors)
         with np.errstate(all="ignore"):
-            return np.log(self.target) - np.log(predicted) if self.loss.logs else self.target - predicted
+            return self._log_target - np.log(predicted) if self.loss.logs else self.target - predicted
 
     def score(self, vectors: Array) -> Array:
         """The scaled objective of each vector, (batch,); infinite where the law has no value."""
@@ -86,31 +91,35 @@ class Problem:
                 found[rows] = self.loss.rho(self.residuals(vectors[rows])).sum(1)
         return np.where(np.isfinite(found), found, np.inf)
 
-    def jacobian(self, vectors: Array) -> tuple[Array, dict[int, Array]]:
-        """Residuals and their derivatives by the free parameters, each of a shape that broadcasts to (batch, points)."""
+    def _predicted(self, vectors: Array) -> tuple[Array, dict[int, Array]]:
+        """The predictions and their derivatives by the free parameters."""
         natural = self.natural(vectors)
         duals = {
             each.name: Dual(natural[:, [index]], {index: natural[:, [index]] if each.log else np.ones((1, 1))})
             for index, each in enumerate(self.knobs.free)
         }
-        found = registry.method_of(self.knobs).module.predict(
-            self.knobs, {**self.knobs.fixed, **duals}, self.variables
-        )
-        predicted = np.asarray(plain(found), float)
-        partials = found.partials if isinstance(found, Dual) else {}
+        found = registry.method_of(self.knobs).module.predict(self.knobs, {**self.knobs.fixed, **duals}, self.variables)
+        return np.asarray(plain(found), float), dict(found.partials) if isinstance(found, Dual) else {}
+
+    def jacobian(self, vectors: Array) -> tuple[Array, dict[int, Array]]:
+        """Residuals and their derivatives by the free parameters, each broadcasting to (batch, points)."""
+        residuals, inner, partials = self._parts(vectors)
+        return residuals, {index: partial * inner for index, partial in partials.items()}
+
+    def _parts(self, vectors: Array) -> tuple[Array, Array, dict[int, Array]]:
+        """Residuals, their derivative by the prediction, and the prediction's by the free parameters."""
+        predicted, partials = self._predicted(vectors)
         if not self.loss.logs:
-            return self.target - predicted, {index: -partial for index, partial in partials.items()}
-        inverse = -1.0 / predicted
-        residuals = np.log(self.target) - np.log(predicted)
-        return residuals, {index: partial * inverse for index, partial in partials.items()}
+            return self.target - predicted, np.array(-1.0), partials
+        return self._log_target - np.log(predicted), -1.0 / predicted, partials
 
     def slope(self, vectors: Array, counts: Array | None = None) -> tuple[Array, Array]:
         """Scaled objective (batch,) and its gradient (batch, free). For one block of rows."""
         with np.errstate(all="ignore"):
-            residuals, partials = self.jacobian(vectors)
-            rho, psi = self.loss.rho(residuals), self.loss.psi(residuals)
+            residuals, inner, partials = self._parts(vectors)
+            rho, pull = self.loss.rho(residuals), self.loss.psi(residuals) * inner
             value = rho.sum(1) if counts is None else np.einsum("bn,bn->b", counts, rho)
-            pull = psi if counts is None else psi * counts
+            pull = pull if counts is None else pull * counts
             gradient = np.zeros(vectors.shape)
             for index, partial in partials.items():
                 gradient[:, index] = np.einsum("bn,bn->b", pull, np.broadcast_to(partial, pull.shape))

@@ -1,7 +1,6 @@
 """Laws that go through optima instead of points (isoflop, envelope): what each resample is reduced to, then fitted.
 
-The optima of a resample differ in number and place, so resamples are reduced one by one; the fit of each, a line through
-logarithms, is solved directly.
+The optima of a resample differ in number and place, so resamples are reduced and fitted one by one.
 """
 
 from __future__ import annotations

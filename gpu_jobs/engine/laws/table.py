@@ -1,4 +1,4 @@
-"""The points as columns of numbers: read, computed, filtered, and divided into those that are fitted and those held out."""
+"""The points as columns of numbers: read, computed, filtered, and divided into fitted ones and those held out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Table:
         """The chosen rows: a mask, or places."""
         places = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
         columns = {name: column[places] for name, column in self.columns.items()}
-        runs = None if self.runs is None else [self.runs[place] for place in places]
+        runs = None if self.runs is None else [self.runs[place] for place in places.tolist()]
         return Table(columns, self.rows[places], runs, self.incomplete, self.outliers)
 
     def variables(self, knobs: LawKnobs) -> dict[str, Array]:
@@ -151,7 +151,7 @@ def _is_number(value: Any) -> bool:
     try:
         float(value)
     except ValueError:
-        return value == ""
+        return str(value) == ""
     return True
 
 
@@ -209,5 +209,3 @@ def labels(table: Table, unit: str, settings: Sequence[str]) -> list[Any] | None
     if table.runs is None:
         raise DataError("bootstrap.unit 'run' needs to know each row's run: set points.run_column")
     return list(table.runs)
-
-

@@ -5,8 +5,8 @@ Contract: `Knobs(law.LawKnobs)`, and
     parameters(knobs) -> [law.Parameter]    the unknowns; one with `log` is positive and fitted as its logarithm
     variables(knobs) -> {column: unit}      what it reads of a point
     target(knobs) -> column                 what it explains
-    predict(knobs, params, variables)       the target, of parameters by name (batch, 1) and variables by name (points,):
-                                            (batch, points). Written with operators and the functions of `smooth`, so
+    predict(knobs, params, variables)       the target (batch, points), of parameters by name (batch, 1) and variables
+                                            by name (points,). Written with operators and the functions of `smooth`, so
                                             that the same line gives values and, of duals, exact derivatives
     starts(knobs, variables, target) -> {parameter: [values]}
                                             the grid of starts is their product; logarithms for those with `log`;

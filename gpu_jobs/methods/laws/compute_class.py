@@ -26,7 +26,10 @@ class Knobs(LawKnobs):
 
 
 def parameters(knobs: Knobs) -> list[Parameter]:
-    both = [Parameter("c", "Loss above the floor after one hour.", log=True), Parameter("a", "Exponent.", False, "hours")]
+    both = [
+        Parameter("c", "Loss above the floor after one hour.", log=True),
+        Parameter("a", "Exponent.", False, "hours"),
+    ]
     return [*both, Parameter("E", "Floor, reached as hours grow.", log=True)] if knobs.offset else both
 
 

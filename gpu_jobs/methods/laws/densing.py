@@ -81,7 +81,9 @@ def doubling_days(A: float) -> float:
     return math.log(2) / A
 
 
-def effective_size(score: float, of_loss: Mapping[str, float], of_score: Mapping[str, float], D: float = TOKENS) -> float:
+def effective_size(
+    score: float, of_loss: Mapping[str, float], of_score: Mapping[str, float], D: float = TOKENS
+) -> float:
     """N of the reference model with that score after D tokens. Raises DataError where no size has it."""
     share = (score - of_score["d"]) / of_score["c"]
     if not 0 < share < 1:

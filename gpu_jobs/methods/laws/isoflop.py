@@ -2,8 +2,8 @@
 
     loss = p + q (ln N - ln N_opt)^2   at each C          N_opt = G (C/6)^a,   D_opt = C / (6 N_opt)
 
-(Hoffmann et al. 2022, approach 2.) Rows whose C agree within `tolerance` are one slice. A slice counts only where it has
-at least 3 sizes, its parabola opens upwards, and its optimum lies within its sizes.
+(Hoffmann et al. 2022, approach 2.) Rows whose C agree within `tolerance` are one slice. A slice counts only where it
+has at least 3 sizes, its parabola opens upwards, and its optimum lies within its sizes.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     loss    L(C, M) = E + (a M^eta + b M^-eta) C^-eta,   C = 6 N D,   M = D/N
     error   Err(L) = eps - k exp(-gamma L)
 
-(Gadre et al. 2024.) The authors fit both by least squares on values: the loss on 5 runs, 4 of them at M = 20 and one at
-M = 320, the error on these and one more. Chain the second to the first (`then` of a fit) to foresee errors from N and D.
+(Gadre et al. 2024.) The authors fit both by least squares on values: the loss on 5 runs, 4 of them at M = 20 and one
+at M = 320, the error on these and one more. Chain the second to the first (`then` of a fit) to foresee errors from
+N and D.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     PU(N) = exp(-c N^-a)          ln(-ln PU) is linear in ln N
 
 (Hu et al. 2023.) Tasks are sampled until r samples pass. r/K of K draws is biased upwards; (r - 1)/(K - 1) is not, for
-r >= 2: `passed` computes it. Tasks that did not pass r times in K_max draws are censored: their rate is the plain share.
+r >= 2: `passed` computes it. Tasks that did not pass r times in K_max draws are censored: their rate is the
+plain share.
 """
 
 from __future__ import annotations

@@ -155,9 +155,14 @@ def test_several_minima_are_reported(tmp_path: Path) -> None:
 def test_a_pole_near_the_points_is_told(tmp_path: Path) -> None:
     """1 / (N0 - N) through points below N0, which lies within 10 times the points."""
     N = np.linspace(1.0, 5.0, 20)
-    law = {"name": "expression", "expression": "c / (P - N)", "unknowns": [
-        {"name": "c", "log": True, "starts": [0, 1, 2]}, {"name": "P", "starts": [6, 8, 10]},
-    ]}  # fmt: skip
+    law = {
+        "name": "expression",
+        "expression": "c / (P - N)",
+        "unknowns": [
+            {"name": "c", "log": True, "starts": [0, 1, 2]},
+            {"name": "P", "starts": [6, 8, 10]},
+        ],
+    }
     told = result(spec_of({"N": N.tolist(), "loss": (3 / (8 - N)).tolist()}, law=law), tmp_path)
     assert told["parameters"] == pytest.approx({"c": 3, "P": 8}, rel=1e-3)
     assert "pole" in codes(told)
@@ -178,8 +183,10 @@ def test_the_rule_for_outliers_is_applied_and_stated(tmp_path: Path) -> None:
     table["loss"][7], table["loss"][9] = 50.0, 60.0
     told = result(spec_of(table, points={"drop_highest": 2, "filter": "N > 1e6"}), tmp_path)
     assert told["outliers"] == {
-        "rule": "kept where N > 1e6; kept where loss < its value number 2 from the top", "dropped": 2, "incomplete": 0,
-    }  # fmt: skip
+        "rule": "kept where N > 1e6; kept where loss < its value number 2 from the top",
+        "dropped": 2,
+        "incomplete": 0,
+    }
     assert not {7, 9} & set(told["points"]["rows"])
 
 
@@ -227,8 +234,14 @@ def test_parabolas_are_fitted_and_resampled(tmp_path: Path) -> None:
     sizes = 0.1 * (budgets / 6) ** 0.5 * np.tile(np.geomspace(0.3, 3, 7), 3)
     noise = 1 + 1e-3 * np.random.RandomState(0).standard_normal(21)
     table = {"N": sizes.tolist(), "C": budgets.tolist(), "loss": (loss(sizes, budgets / (6 * sizes)) * noise).tolist()}
-    asked = spec_of(table, law={"name": "isoflop"}, objective={"name": "least_squares_log"}, few_points="warn",
-                    bootstrap={"resamples": 40}, frontier=[1e21])  # fmt: skip
+    asked = spec_of(
+        table,
+        law={"name": "isoflop"},
+        objective={"name": "least_squares_log"},
+        few_points="warn",
+        bootstrap={"resamples": 40},
+        frontier=[1e21],
+    )
     told = result(asked, tmp_path)
     assert len(told["reduced"]["columns"]["N_opt"]) == 3
     assert told["intervals"]["a"]["low"] < told["parameters"]["a"] < told["intervals"]["a"]["high"]

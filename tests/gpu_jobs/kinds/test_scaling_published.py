@@ -1,4 +1,4 @@
-"""Published tables and the numbers that were published of them. Skipped where the tables are not beside the repository."""
+"""Published tables and the numbers published of them. Skipped where they do not lie beside the repository."""
 
 from __future__ import annotations
 
@@ -110,13 +110,21 @@ def test_overtrained_runs_are_foreseen_as_gadre_printed(tmp_path: Path) -> None:
     assert "few_points" in codes(told)
 
 
-@pytest.mark.parametrize(("case", "dataset"), [("gadre_rpj", "rpj"), ("gadre_c4", "c4_original"), ("gadre_rw", "rw_original")])
+@pytest.mark.parametrize(
+    ("case", "dataset"), [("gadre_rpj", "rpj"), ("gadre_c4", "c4_original"), ("gadre_rw", "rw_original")]
+)
 def test_gadres_coefficients(case: str, dataset: str, tmp_path: Path) -> None:
     few = " or ".join(f"model == '{name}'" for name in SMALL)
     chosen = f"dataset == '{dataset}' and (cc_mult == 1 and ({few}) or cc_mult == 16 and model == '{SMALL[0]}')"
     source = {"source": "upload", "upload": 1, "compute": {"loss": "loss_c4_val"}, "filter": chosen}
-    told = fit("mlfoundations_scaling/gadre_104_flat.csv", tmp_path, {"name": "overtraining"}, source,
-               objective={"name": "least_squares"}, few_points="warn")  # fmt: skip
+    told = fit(
+        "mlfoundations_scaling/gadre_104_flat.csv",
+        tmp_path,
+        {"name": "overtraining"},
+        source,
+        objective={"name": "least_squares"},
+        few_points="warn",
+    )
     fitted = {name: value for name, value in expected(case)["fitted"].items() if name in told["parameters"]}
     assert told["parameters"] == pytest.approx(fitted, rel=5e-4)
 
@@ -144,8 +152,11 @@ def test_the_data_only_variant(tmp_path: Path) -> None:
 def _datablations(folder: Path, *, parameters_decay: bool) -> dict[str, Any]:
     base = expected("datablations")["base"]
     fixed = {"A": math.exp(base["a"]), "B": math.exp(base["b"]), "E": math.exp(base["e"]), "alpha": base["alpha"]}
-    source = {"source": "upload", "upload": 1,
-              "compute": {"N": "params", "D": "tokens", "U": "unique_tokens", "loss": "val_loss_c4"}}  # fmt: skip
+    source = {
+        "source": "upload",
+        "upload": 1,
+        "compute": {"N": "params", "D": "tokens", "U": "unique_tokens", "loss": "val_loss_c4"},
+    }
     law = {"name": "data_constrained", "fixed": fixed, "parameters_decay": parameters_decay}
     return fit("huggingface_datablations/c4_runs_fit_182.csv", folder, law, source)
 
@@ -166,7 +177,7 @@ def _steps() -> tuple[Any, ...]:
     """(N, D, lr, batch in tokens, smoothed loss, the least loss of the row's (N, D))"""
     table = columns("step-law_steplaw/dense_lr_bs_loss.csv")
     N, D, lr, batch, loss = (np.array(table[name], float) for name in ("N", "D", "lr", "bs", "smooth loss"))
-    least = {cell: min(loss[(N == cell[0]) & (D == cell[1])]) for cell in set(zip(N, D, strict=True))}
+    least = {cell: min(loss[(cell[0] == N) & (cell[1] == D)]) for cell in set(zip(N, D, strict=True))}
     return N, D, lr, batch * 2048, loss, np.array([least[cell] for cell in zip(N, D, strict=True)])
 
 
@@ -185,7 +196,7 @@ def test_the_published_step_law_costs_little_on_the_released_grid() -> None:
     N, D, lr, batch, loss, least = _steps()
     excess = []
     for size, tokens in sorted(set(zip(N, D, strict=True))):
-        rows = np.flatnonzero((N == size) & (D == tokens))
+        rows = np.flatnonzero((size == N) & (tokens == D))
         away = np.log(lr[rows] / step_law.learning_rate(size, tokens)) ** 2
         away += np.log(batch[rows] / step_law.batch_tokens(tokens)) ** 2
         excess.append(100 * (loss[rows[away.argmin()]] / least[rows[0]] - 1))
@@ -197,8 +208,13 @@ def test_a_refit_of_the_released_rows_does_not_give_the_published_step_law(tmp_p
     good = loss / least - 1 < 0.0025
     known = expected("steplaw_refit")["fitted"]
     table = {"N": N[good].tolist(), "D": D[good].tolist(), "lr": lr[good].tolist(), "batch": batch[good].tolist()}
-    asked: dict[str, Any] = {"kind": "scaling_fit", "law": {"name": "step_law"}, "objective": {"name": "least_squares_log"},
-                             "points": {"source": "table", "columns": table}, "bootstrap": {"resamples": 300}}  # fmt: skip
+    asked: dict[str, Any] = {
+        "kind": "scaling_fit",
+        "law": {"name": "step_law"},
+        "objective": {"name": "least_squares_log"},
+        "points": {"source": "table", "columns": table},
+        "bootstrap": {"resamples": 300},
+    }
     told = result(asked, tmp_path)
     assert told["points"]["used"] == 129
     assert told["parameters"] == pytest.approx(

@@ -17,7 +17,7 @@ from tests.gpu_jobs.methods.laws.known import CHINCHILLA, KNOWN, SMOOTH
 
 
 def test_a_trajectory_is_foreseen_at_a_batch_that_was_not_fitted() -> None:
-    """Kaplan's constants from runs of small batches give the loss at a large one, which solves the implicit equation."""
+    """Constants from runs of small batches give the loss at a large one, which solves the implicit equation."""
     known = KNOWN["kaplan, size and steps"]
     problem = known.problem(objective=SMOOTH)
     fitted = minima(problem).best
