@@ -1,9 +1,9 @@
 """A ladder of runs for a scaling law: sizes, tokens, learning rates, batches and costs. Free of torch and of numpy.
 
 The largest rung stays `reach` times below the target budget. Learning rate and batch are those of the Step Law (Li et
-al. 2025), whose N is without embeddings, head and norms; costs are 6 N D with that N. Which further run would narrow
-the fit most is in `engine.laws.planning`. The Step Law was fitted from about 60 million parameters up: for tiny models its rates are
-extrapolated, and high.
+al. 2025), whose N is without embeddings, head and norms; costs are 6 N D with that N. The law was fitted from about 60
+million parameters up: for tiny models its rates are extrapolated, and high. Which further run would narrow the fit most
+is in `engine.laws.planning`.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ class Dual:
         return found
 
     def __rsub__(self, other: Any) -> Dual:
-        return -self + other
+        found: Dual = -self + other
+        return found
 
     def __mul__(self, other: Any) -> Dual:
         if not isinstance(other, Dual):
@@ -58,10 +59,12 @@ class Dual:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Dual:
-        return self * (other**-1.0 if isinstance(other, Dual) else 1.0 / other)
+        found: Dual = self * (other**-1.0 if isinstance(other, Dual) else 1.0 / other)
+        return found
 
     def __rtruediv__(self, other: Any) -> Dual:
-        return self**-1.0 * other
+        found: Dual = self**-1.0 * other
+        return found
 
     def __pow__(self, other: Any) -> Dual:
         if isinstance(other, Dual):

@@ -122,13 +122,13 @@ def _least_squares(problem: Problem, vector: Array) -> Array:
     """Levenberg-Marquardt (MINPACK) with exact derivatives."""
 
     def residuals(at: Array) -> Array:
-        return np.nan_to_num(problem.residuals(at[None])[0], nan=1e150, posinf=1e150, neginf=-1e150)
+        return np.asarray(np.nan_to_num(problem.residuals(at[None])[0], nan=1e150, posinf=1e150, neginf=-1e150))
 
     def jacobian(at: Array) -> Array:
         with np.errstate(all="ignore"):
             _, partials = problem.jacobian(at[None])
         columns = [np.broadcast_to(partials.get(index, 0.0), (1, problem.points))[0] for index in range(len(at))]
-        return np.nan_to_num(np.stack(columns, axis=1))
+        return np.asarray(np.nan_to_num(np.stack(columns, axis=1)))
 
     found = optimize.least_squares(
         residuals, vector, jac=jacobian, method="lm", x_scale="jac", xtol=1e-15, ftol=1e-15, gtol=1e-15
