@@ -156,7 +156,7 @@ def test_task_auto_goes_by_the_model_and_the_data(changes: dict[str, Any], task:
 @pytest.mark.parametrize("kind", registry.kinds())
 def test_every_field_of_the_schema_tells_a_form_its_group_and_its_help(kind: str) -> None:
     schema = spec.schema(kind)
-    assert schema["title"] == kind.capitalize()
+    assert schema["title"] == kind.replace("_", " ").capitalize()
     fields = {name: field for name, field in schema["properties"].items() if name != "kind"}
     assert all(field.get("description") and field.get("group") for field in fields.values())
     numbers = [field for field in fields.values() if field.get("type") in ("integer", "number")]
