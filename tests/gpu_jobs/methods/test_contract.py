@@ -129,6 +129,8 @@ def test_what_is_saved_computes_the_same_bits_when_it_is_loaded(
 
     ready = job(bench, fit, {"method": {"name": name}})
     update(ready, 0, optim.set_rate(ready.spec, ready.optimizer, 2))
+    if getattr(registry.methods(family)[name].module, "ENDS_PLAIN", False):
+        ready.hooks.finish()
     expected = logits(ready.bare)
     folder = export.save(ready.spec, ready.bare, None, ready.data.tokenizer, ready.context.work_dir)
     plain = AutoModelForCausalLM.from_pretrained(fit.work_dir / "model")
