@@ -122,7 +122,7 @@ def prepare(
     bf16 = precision.is_bf16(spec, device)
     _check_memory(spec, device, bf16=bf16)
     loaded, retention = _load_data(spec, context, ranks)
-    bare = _prepared(spec, _build(spec, context, loaded) if model is None else model, loaded)
+    bare = _prepared(spec, models.build_for(spec, context, loaded) if model is None else model, loaded)
     hooks, target = wrap(optimization.build_hooks(spec, bare)), optimization.build_objective(spec)
     facts = _facts(spec, bare, hooks, loaded, bf16=bf16)
     placed = _place(spec, bare, ranks, device, shrink=bf16 and model is None, bf16=bf16)
@@ -165,46 +165,15 @@ def _load_data(spec: Training, context: Context, ranks: Ranks) -> tuple[Data, Da
     """The data, and the second data set; rank 0 fills the cache, the others then find it full."""
     if not ranks.is_main:
         ranks.barrier()
-    loaded = _load(spec, spec.data, _tokenizer(spec, context), context)
-    retention = _load(spec, spec.retention_data, loaded.tokenizer, context) if spec.retention_data else None
+    loaded = data.load_for(spec, spec.data, models.tokenizer_for(spec, context), context, form=spec.form)
+    retention = (
+        data.load_for(spec, spec.retention_data, loaded.tokenizer, context, form=spec.form)
+        if spec.retention_data
+        else None
+    )
     if ranks.is_main:
         ranks.barrier()
     return loaded, retention
-
-
-def _load(spec: Training, source: Any, tokenizer: Any, context: Context) -> Data:
-    return data.load(
-        source,
-        task=spec.resolved_task,
-        tokenizer=tokenizer,
-        sequence_length=spec.sequence_length,
-        context=context,
-        seed=spec.seed,
-        form=spec.form,
-        packing=spec.packing,
-    )
-
-
-def _tokenizer(spec: Training, context: Context) -> Any:
-    """The base model's own, else the one the spec asks for, else bytes. Raises MethodError when both are there."""
-    if spec.resolved_task == "image_classification":
-        return None
-    own = models.tokenizer_of(spec.model, context)
-    if own is not None and spec.tokenizer is not None:
-        raise MethodError("tokenizer must be left empty here: the base model was trained with its own.")
-    return own or (spec.tokenizer.model_dump() if spec.tokenizer else {"name": "byte"})
-
-
-def _build(spec: Training, context: Context, loaded: Data) -> Any:
-    return models.build(
-        spec.model,
-        context=context,
-        seed=spec.seed,
-        task=spec.resolved_task,
-        vocab_size=loaded.vocab_size,
-        labels=loaded.labels,
-        pad_token_id=getattr(loaded.tokenizer, "pad_token_id", None),
-    )
 
 
 def _prepared(spec: Training, model: Any, loaded: Data) -> Any:

@@ -53,8 +53,8 @@ def _prepare(spec: Spec, context: Context) -> Judged:
     devices.make_deterministic(device)
     devices.seed(spec.seed)
     bf16 = precision.is_bf16(spec, device)
-    loaded = _load(spec, spec.data, models.tokenizer_of(spec.model, context) or _own_tokenizer(spec), context)
-    retention = _load(spec, spec.retention_data, loaded.tokenizer, context) if spec.retention_data else None
+    loaded = data.load_for(spec, spec.data, models.tokenizer_of(spec.model, context) or _own_tokenizer(spec), context)
+    retention = data.load_for(spec, spec.retention_data, loaded.tokenizer, context) if spec.retention_data else None
     keeps_float32 = spec.against is not None  # on the line between two models a difference would round away
     bare = settled(_model(spec.model, spec, loaded, context), device, bf16=bf16 and not keeps_float32)
     return judged(spec, context, loaded, bare, device, bf16=bf16, retention=retention)
@@ -88,16 +88,7 @@ def judged(
 
 def _model(source: ModelSource, spec: Spec, loaded: data.Data, context: Context) -> Any:
     """On the CPU. An adapter stays on its base, unless it is to be compared weight by weight."""
-    return models.build(
-        source,
-        context=context,
-        seed=spec.seed,
-        task=spec.resolved_task,
-        vocab_size=loaded.vocab_size,
-        labels=loaded.labels,
-        pad_token_id=getattr(loaded.tokenizer, "pad_token_id", None),
-        merge=spec.against is not None,
-    )
+    return models.build_for(spec, context, loaded, source, merge=spec.against is not None)
 
 
 def _pair(job: Judged) -> pairing.Pair | None:
@@ -117,13 +108,6 @@ def _own_tokenizer(spec: Spec) -> dict[str, Any] | None:
     if spec.resolved_task == "image_classification":
         return None
     return spec.tokenizer.model_dump() if spec.tokenizer else {"name": "byte"}
-
-
-def _load(spec: Spec, source: Any, tokenizer: Any, context: Context) -> data.Data:
-    return data.load(
-        source, task=spec.resolved_task, tokenizer=tokenizer, sequence_length=spec.sequence_length, context=context,
-        seed=spec.seed, form="auto", packing=spec.packing,
-    )  # fmt: skip
 
 
 def _facts(job: Judged) -> dict[str, Any]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+    from gpu_jobs.engine.data import Data
+
 CLASSES = {
     "causal_lm": "AutoModelForCausalLM",
     "masked_lm": "AutoModelForMaskedLM",
@@ -86,6 +88,22 @@ def task_of(architecture: str) -> str | None:
     return next((task for task, auto in CLASSES.items() if architecture.endswith(auto.removeprefix("AutoModel"))), None)
 
 
+def build_for(
+    spec: Any, context: Context, loaded: Data, source: Source | None = None, *, merge: bool = True
+) -> PreTrainedModel:
+    """The spec's model, or that of another source, for the spec's task on these data; as `build`."""
+    return build(
+        source or spec.model,
+        context=context,
+        seed=spec.seed,
+        task=spec.resolved_task,
+        vocab_size=loaded.vocab_size,
+        labels=loaded.labels,
+        pad_token_id=getattr(loaded.tokenizer, "pad_token_id", None),
+        merge=merge,
+    )
+
+
 def _padding(source: Source | Folder, context: Context) -> int | None:
     """Decoders classify by the last token that is not padding, so they must know which one that is."""
     tokenizer = tokenizer_of(source, context)
@@ -100,6 +118,19 @@ def tokenizer_of(source: Source | Folder, context: Context) -> PreTrainedTokeniz
     if isinstance(base, HubModel):
         return _read_tokenizer(base)
     return tokenizer_at(folders.with_tokenizer(base, context), context)
+
+
+def tokenizer_for(spec: Any, context: Context) -> Any:
+    """What cuts a spec's data: the base model's own tokenizer, else the one asked for, else bytes; None of images.
+
+    Raises MethodError when both are there.
+    """
+    if spec.resolved_task == "image_classification":
+        return None
+    own = tokenizer_of(spec.model, context)
+    if own is not None and spec.tokenizer is not None:
+        raise MethodError("tokenizer must be left empty here: the base model was trained with its own.")
+    return own or (spec.tokenizer.model_dump() if spec.tokenizer else {"name": "byte"})
 
 
 def tokenizer_at(holder: Folder | Source | None, context: Context) -> PreTrainedTokenizerFast | None:

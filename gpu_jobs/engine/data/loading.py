@@ -24,6 +24,28 @@ FORMAT = 1  # raise when the meaning of the packed files changes
 TASKS = ("causal_lm", "masked_lm", "sequence_classification", "image_classification")
 
 
+def load_for(
+    spec: Any,
+    source: DataOptions,
+    tokenizer: Any,
+    context: Context,
+    *,
+    form: Form | Literal["auto"] = "auto",
+    sequence_length: int | None = None,
+) -> Data:
+    """`source` as the task of a spec reads data, one of its own or another; at its own length where none is given."""
+    return load(
+        source,
+        task=spec.resolved_task,
+        tokenizer=tokenizer,
+        sequence_length=sequence_length or spec.sequence_length,
+        context=context,
+        seed=spec.seed,
+        form=form,
+        packing=spec.packing,
+    )
+
+
 def load(
     source: DataOptions,
     *,

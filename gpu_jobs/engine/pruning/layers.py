@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -40,7 +40,6 @@ class Layer:
     share: float
     seed: int
     inputs: Inputs | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_transposed(self) -> bool:

@@ -9,17 +9,16 @@ from typing import Any
 
 import torch
 
-from gpu_jobs import contracts, cost, phases, registry
+from gpu_jobs import contracts, cost, phases
 from gpu_jobs.context import Context
-from gpu_jobs.engine import data, models, precision
+from gpu_jobs.engine import data, judging, models, precision
 from gpu_jobs.engine import device as devices
 from gpu_jobs.engine.data import Data, order
 from gpu_jobs.engine.evaluation import evaluate
 from gpu_jobs.engine.judged import Judged
 from gpu_jobs.engine.objective import Batch
 from gpu_jobs.engine.optim import own_parameters
-from gpu_jobs.engine.ranks import ALONE
-from gpu_jobs.errors import DataError, MethodError
+from gpu_jobs.errors import DataError
 from gpu_jobs.shrinking import Shrinking
 from gpu_jobs.sources import Data as DataSource
 
@@ -37,7 +36,7 @@ class Subject:
     others: dict[str, Data]  # more data sets to judge it on, by name
     _batches: list[Batch] | None = field(default=None, repr=False)
 
-    def judge(self, prefix: str = "") -> dict[str, float]:
+    def judge(self) -> dict[str, float]:
         """The quality on every data set: "eval/loss" of the first, "<name>/loss" of the others."""
         self.bare.to(self.device).eval()
         found = evaluate(self._judged(self.data))
@@ -45,17 +44,10 @@ class Subject:
             found |= {
                 key.replace("eval/", f"{name}/", 1): value for key, value in evaluate(self._judged(loaded)).items()
             }
-        return {f"{prefix}{name}": value for name, value in found.items()}
+        return found
 
     def _judged(self, loaded: Data) -> Judged:
-        objective = contracts.Objective(
-            registry.methods("objectives")["cross_entropy"].knobs(name="cross_entropy"), self.spec
-        )
-        job = Judged(
-            self.spec, self.context, ALONE, self.device, self.bf16, loaded, None, self.bare, self.bare, objective
-        )
-        objective.begin(job)  # type: ignore[arg-type]  # it asks for the task and the data alone
-        return job
+        return judging.judged(self.spec, self.context, loaded, self.bare, self.device, bf16=self.bf16)
 
     def batches(self) -> list[Batch]:
         """The calibration samples, on the CPU: the same for every method. Raises DataError when they are too few."""
@@ -67,7 +59,11 @@ class Subject:
         asked = self.spec.calibration
         source, length = asked.data or self.spec.data, asked.sequence_length or self.spec.sequence_length
         is_same = source == self.spec.data and length == self.spec.sequence_length
-        loaded = self.data if is_same else load(self.spec, source, self.data.tokenizer, self.context, length)
+        loaded = (
+            self.data
+            if is_same
+            else data.load_for(self.spec, source, self.data.tokenizer, self.context, sequence_length=length)
+        )
         if len(loaded.train) < asked.samples:
             raise DataError(
                 f"calibration.samples asks for {asked.samples:,} samples of {length} tokens, and {loaded.name} has "
@@ -80,9 +76,9 @@ class Subject:
 
     def read_with(self, tokenizer: Any) -> None:
         """Reads all data again as this tokenizer cuts them, which comes with the model from here on."""
-        self.data = load(self.spec, self.spec.data, tokenizer, self.context)
+        self.data = data.load_for(self.spec, self.spec.data, tokenizer, self.context)
         sources = zip(self.others, self.spec.evaluate, strict=True)
-        self.others = {name: load(self.spec, source, tokenizer, self.context) for name, source in sources}
+        self.others = {name: data.load_for(self.spec, source, tokenizer, self.context) for name, source in sources}
         self._batches = None
 
     def sample(self) -> Batch:
@@ -131,43 +127,17 @@ def prepare(spec: Shrinking, context: Context) -> Subject:
     device = devices.pick()
     devices.make_deterministic(device)
     devices.seed(spec.seed)
-    tokenizer = _tokenizer(spec, context)
-    loaded = load(spec, spec.data, tokenizer, context)
-    others = _named(spec.evaluate, [load(spec, each, loaded.tokenizer, context) for each in spec.evaluate])
+    loaded = data.load_for(spec, spec.data, models.tokenizer_for(spec, context), context)
+    others = _named(spec.evaluate, [data.load_for(spec, each, loaded.tokenizer, context) for each in spec.evaluate])
     bare = load_model(spec, context, loaded)
     return Subject(spec, context, device, precision.is_bf16(spec, device), bare, loaded, others)
 
 
 def load_model(spec: Shrinking, context: Context, loaded: Data) -> Any:
     """The spec's model, frozen, on the CPU."""
-    bare: Any = models.build(
-        spec.model,
-        context=context,
-        seed=spec.seed,
-        task=spec.resolved_task,
-        vocab_size=loaded.vocab_size,
-        labels=loaded.labels,
-        pad_token_id=getattr(loaded.tokenizer, "pad_token_id", None),
-    )
+    bare: Any = models.build_for(spec, context, loaded)
     bare.config.use_cache = False  # with it documents of one row would not stay apart
     return bare.requires_grad_(False).eval()
-
-
-def load(spec: Any, source: DataSource, tokenizer: Any, context: Context, sequence_length: int | None = None) -> Data:
-    """The data as the spec's task reads them."""
-    return data.load(
-        source, task=spec.resolved_task, tokenizer=tokenizer, sequence_length=sequence_length or spec.sequence_length,
-        context=context, seed=spec.seed, form="auto", packing=spec.packing,
-    )  # fmt: skip
-
-
-def _tokenizer(spec: Shrinking, context: Context) -> Any:
-    if spec.resolved_task == "image_classification":
-        return None
-    own = models.tokenizer_of(spec.model, context)
-    if own is not None and spec.tokenizer is not None:
-        raise MethodError("tokenizer must be left empty here: the base model was trained with its own.")
-    return own or (spec.tokenizer.model_dump() if spec.tokenizer else {"name": "byte"})
 
 
 def _named(sources: Sequence[DataSource], loaded: Sequence[Data]) -> dict[str, Data]:

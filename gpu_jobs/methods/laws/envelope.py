@@ -14,9 +14,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from gpu_jobs.errors import DataError
-from gpu_jobs.law import LawKnobs, Parameter
-from gpu_jobs.methods.laws.isoflop import frontier_parameters, frontier_starts
+from gpu_jobs.law import LawKnobs
+from gpu_jobs.methods.laws.isoflop import derived, optimum, parameters, predict, starts, target, variables
 
+__all__ = ["derived", "optimum", "parameters", "predict", "starts", "target", "variables"]  # of the power law
 PAPER = "https://arxiv.org/abs/2203.15556"
 NEEDS = ("N", "C", "loss")
 
@@ -24,38 +25,6 @@ NEEDS = ("N", "C", "loss")
 class Knobs(LawKnobs):
     name: Literal["envelope"]
     levels: int = Field(200, ge=5, le=5000, description="Budgets at which the curves are compared.")
-
-
-def parameters(knobs: Knobs) -> list[Parameter]:
-    return frontier_parameters()
-
-
-def variables(knobs: Knobs) -> dict[str, str]:
-    return {"C": "FLOPs"}
-
-
-def target(knobs: Knobs) -> str:
-    return "N_opt"
-
-
-def predict(knobs: Knobs, params: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
-    """(batch, points): the best N"""
-    return params["G"] * (variables["C"] / 6) ** params["a"]
-
-
-def starts(knobs: Knobs, variables: Mapping[str, Any], target: Any) -> dict[str, list[float]]:
-    return frontier_starts(variables["C"], target)
-
-
-def derived(knobs: Knobs, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The exponent of the best D."""
-    return {"b": 1.0 - params["a"]}
-
-
-def optimum(knobs: Knobs, params: Mapping[str, Any], compute: Any) -> tuple[Any, Any]:
-    """(N, D) of a budget in FLOPs"""
-    size = params["G"] * (compute / 6) ** params["a"]
-    return size, compute / (6 * size)
 
 
 def reduce(knobs: Knobs, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,10 +27,6 @@ class Knobs(LawKnobs):
 
 
 def parameters(knobs: Knobs) -> list[Parameter]:
-    return frontier_parameters()
-
-
-def frontier_parameters() -> list[Parameter]:
     """Of N_opt = G (C/6)^a."""
     return [
         Parameter("G", "Best N at a budget of 6 FLOPs.", log=True),
@@ -52,12 +48,8 @@ def predict(knobs: Knobs, params: Mapping[str, Any], variables: Mapping[str, Any
 
 
 def starts(knobs: Knobs, variables: Mapping[str, Any], target: Any) -> dict[str, list[float]]:
-    return frontier_starts(variables["C"], target)
-
-
-def frontier_starts(compute: Any, size: Any) -> dict[str, list[float]]:
     """Lines through the middle of the optima, in logarithms."""
-    centre, height = float(log(compute / 6).mean()), float(log(size).mean())
+    centre, height = float(log(variables["C"] / 6).mean()), float(log(target).mean())
     powers = [0.2, 0.4, 0.5, 0.6, 0.8]
     return {"G": [height - power * centre for power in powers], "a": powers}
 

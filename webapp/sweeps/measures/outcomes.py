@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from webapp.sweeps.states import OPEN, TrialStatus
 
 if TYPE_CHECKING:
+    from webapp.sweeps.measures.reading import Labels
     from webapp.sweeps.rows import Row
 
 
@@ -48,6 +49,19 @@ class Result(BaseModel):
 
     outcomes: Outcomes = Outcomes()
     notes: list[str] = Field([], description="What to know before reading the numbers, in sentences.")
+
+
+class LeftOut(BaseModel):
+    """A method that a study was not started with, and why."""
+
+    method: str
+    reason: str
+
+
+def left_out(labels: Labels) -> list[LeftOut]:
+    """What the labels of a study's sweeps say of it, by name."""
+    told = {name: str(reason) for each in labels.values() for name, reason in (each.get("left_out") or {}).items()}
+    return [LeftOut(method=name, reason=reason) for name, reason in sorted(told.items())]
 
 
 def told(seen: Outcomes) -> list[str]:

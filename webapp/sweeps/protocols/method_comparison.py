@@ -104,11 +104,6 @@ class Lost(BaseModel):
     trials: int
 
 
-class LeftOut(BaseModel):
-    method: str
-    reason: str
-
-
 class Result(outcomes.Result):
     ranking: list[Standing] = []
     costs: list[Cost] = []
@@ -116,7 +111,7 @@ class Result(outcomes.Result):
         comparing.compared([], comparing.Question(metric="eval/loss")), description="All of it: the charts draw this."
     )
     lost: list[Lost] = []
-    left_out: list[LeftOut] = []
+    left_out: list[outcomes.LeftOut] = []
     metric: str = ""
     baseline: str = ""
     baseline_score: float | None = Field(None, description="Of the baseline, the mean over its seeds.")
@@ -217,7 +212,7 @@ def analyse(knobs: Knobs, rows: Sequence[Row], series: Series, labels: Labels) -
         costs=[_cost(line, chosen[name].rows) for name, line in sorted(lines.items())],
         comparison=told,
         lost=_lost(found),
-        left_out=_left_out(labels),
+        left_out=outcomes.left_out(labels),
         metric=metric,
         baseline=knobs.baseline,
         baseline_score=own.quality.mean if own and own.quality else None,
@@ -308,11 +303,6 @@ def _lost(rows: Sequence[Row]) -> list[Lost]:
     found = [Lost(method=method, lr=lr, status=status.replace("_", " "), trials=count)
              for (method, lr, status), count in counts.items()]  # fmt: skip
     return sorted(found, key=lambda one: (one.method, one.lr or 0.0, one.status))
-
-
-def _left_out(labels: Labels) -> list[LeftOut]:
-    told = {name: str(reason) for each in labels.values() for name, reason in (each.get("left_out") or {}).items()}
-    return [LeftOut(method=name, reason=reason) for name, reason in sorted(told.items())]
 
 
 def _told(knobs: Knobs, told: comparing.Comparison, chosen: Mapping[str, _Chosen], is_tested: bool) -> list[str]:

@@ -119,16 +119,11 @@ class Lost(BaseModel):
     trials: int
 
 
-class LeftOut(BaseModel):
-    method: str
-    reason: str
-
-
 class Result(outcomes.Result):
     standings: list[Standing] = []
     points: list[Point] = []
     lost: list[Lost] = []
-    left_out: list[LeftOut] = []
+    left_out: list[outcomes.LeftOut] = []
     dense: float | None = Field(None, description="Quality of the model before pruning.")
     tolerated: float | None = Field(None, description="Quality at the end of the tolerance.")
     metric: str = ""
@@ -197,7 +192,7 @@ def analyse(knobs: Knobs, rows: Sequence[Row], series: Series, labels: Labels) -
         standings=sorted(standings, key=_order),
         points=[point for key, models in groups.items() for point in _points(knobs, key, models, dense)],
         lost=_lost(tuned),
-        left_out=_left_out(labels),
+        left_out=outcomes.left_out(labels),
         dense=dense,
         tolerated=None if dense is None else dense + sign * knobs.tolerance * abs(dense),
         metric=knobs.metric,
@@ -326,11 +321,6 @@ def _lost(rows: Sequence[Row]) -> list[Lost]:
     found = [Lost(method=method, sparsity=share, status=status.replace("_", " "), trials=count)
              for (method, share, status), count in counts.items()]  # fmt: skip
     return sorted(found, key=lambda one: (one.method, one.sparsity or 0.0, one.status))
-
-
-def _left_out(labels: Labels) -> list[LeftOut]:
-    told = {name: str(reason) for each in labels.values() for name, reason in (each.get("left_out") or {}).items()}
-    return [LeftOut(method=name, reason=reason) for name, reason in sorted(told.items())]
 
 
 def _notes(knobs: Knobs, groups: Mapping[_Key, Sequence[Pruned]], dense: float | None) -> list[str]:
