@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "webapp.runs",
     "webapp.metrics",
     "webapp.sweeps",
+    "webapp.scaling",
     "webapp.charts",
     "webapp.api",
     "webapp.pages",
