@@ -30,7 +30,7 @@ def descend(
     """The vectors at the end of their descent, and the scaled objective there. Never worse than where they began."""
     found, values = np.array(vectors, float), np.empty(len(vectors))
     for rows in blocks(len(vectors), problem.points):
-        batch = _Batch(problem, found[rows], None if counts is None else counts(rows))
+        batch = _Batch(problem.at(rows), found[rows], None if counts is None else counts(rows))
         for _ in range(rounds):
             if not len(batch.open):
                 break
@@ -88,7 +88,7 @@ class _Batch:
         for _ in range(HALVINGS):
             at = rows[seeking]
             trial = self.vectors[at] + lengths[seeking, None] * directions[seeking]
-            values, gradients = self.problem.slope(trial, None if self.counts is None else self.counts[at])
+            values, gradients = self.problem.at(at).slope(trial, None if self.counts is None else self.counts[at])
             falls = values <= self.values[at] + ARMIJO * lengths[seeking] * descents[seeking]
             falls &= values < self.values[at]
             good = at[falls]
@@ -120,7 +120,7 @@ class _Batch:
         """The inverse of the damped Gauss-Newton matrix."""
         if not len(rows):
             return
-        found = self.problem.curvature(self.vectors[rows], None if self.counts is None else self.counts[rows])
+        found = self.problem.at(rows).curvature(self.vectors[rows], None if self.counts is None else self.counts[rows])
         diagonal = np.einsum("bii->bi", found)
         floor = 1e-12 * np.maximum(diagonal.max(1, keepdims=True), 1e-200)
         damped = found + DAMPING * np.eye(found.shape[1]) * np.maximum(diagonal, floor)[:, :, None]
