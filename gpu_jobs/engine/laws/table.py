@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gpu_jobs import formula
+from gpu_jobs import formula, registry
 from gpu_jobs.context import Context
 from gpu_jobs.engine.laws.objectives import Array
 from gpu_jobs.errors import DataError
@@ -55,7 +55,7 @@ def read(points: Points, context: Context, knobs: LawKnobs, needs: Sequence[str]
     table = Table(columns, np.arange(rows), runs)
     if points.filter:
         table = table.take(_mask(computed(points.filter, columns, "points.filter"), rows, "points.filter"))
-    return _without_outliers(_complete(table, needs), points.drop_highest, knobs.target)
+    return _without_outliers(_complete(table, needs, infinite(knobs)), points.drop_highest, knobs.target)
 
 
 def _raw(points: Points, context: Context) -> tuple[Columns, Sequence[Any] | None]:
@@ -132,7 +132,12 @@ def _mask(values: Any, rows: int, field: str) -> Array:
     return np.asarray(np.broadcast_to(values, rows))
 
 
-def _complete(table: Table, needs: Sequence[str]) -> Table:
+def infinite(knobs: LawKnobs) -> Sequence[str]:
+    """The columns in which an infinite value counts: a run that diverged."""
+    return tuple(getattr(registry.method_of(knobs).module, "INFINITE", ()))
+
+
+def _complete(table: Table, needs: Sequence[str], infinite: Sequence[str]) -> Table:
     """The rows with a finite value in every needed column."""
     good = np.ones(len(table.rows), bool)
     for name in needs:
@@ -140,7 +145,7 @@ def _complete(table: Table, needs: Sequence[str]) -> Table:
         if column.dtype.kind != "f":
             wrong = next(value for value in column if not _is_number(value))
             raise DataError(f"points: column {name!r} must hold numbers, not {wrong!r}")
-        good &= np.isfinite(column)
+        good &= ~np.isnan(column) if name in infinite else np.isfinite(column)
     if not good.any():
         raise DataError(f"points: no row has a value in all of {', '.join(needs)}")
     kept = table.take(good)
@@ -156,7 +161,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _without_outliers(table: Table, count: int, target: str) -> Table:
-    if not count:
+    if not count or target not in table.columns:
         return table
     values = table.columns[target]
     if count >= len(values):

@@ -18,7 +18,7 @@ from gpu_jobs.points import HuberLog
 from gpu_jobs.reductions import parabolas
 from tests.gpu_jobs.kinds.fits import loss
 
-RESAMPLES = 60
+RESAMPLES = 12
 
 
 def slices() -> dict[str, Any]:
