@@ -13,6 +13,7 @@ from gpu_jobs.engine.laws import doubts, reducing
 from gpu_jobs.engine.laws.fitted import Fitted, bands, fitted
 from gpu_jobs.engine.laws.objectives import Array, loss_of
 from gpu_jobs.engine.laws.problem import Problem
+from gpu_jobs.engine.laws.profiling import Profile, profiles
 from gpu_jobs.engine.laws.table import Table, divided, labels, read
 from gpu_jobs.errors import DataError
 from gpu_jobs.law import LawKnobs
@@ -35,7 +36,8 @@ class Part:
         self.problem = Problem(law, table.variables(law), table.columns[law.target], loss_of(objective))
         self.warnings = doubts.check_number(self.problem.points, len(law.free), spec.few_points)
         self.fit = self._fit(table)
-        self.vague = doubts.unidentified(self.problem, self.fit.known.best, self.fit.draws())
+        self.profiles = self._profiles()
+        self.vague = doubts.unidentified(self.problem, self.fit.known.best, self.fit.draws(), self.profiles or {})
         self.seconds = time.perf_counter() - began
 
     def _fit(self, table: Table) -> Fitted:
@@ -45,6 +47,12 @@ class Part:
             return fitted(self.problem, self.spec.bootstrap, self.spec.seed, self.spec.polish, drawn)
         drawn = labels(self.fitted_rows, unit, settings)
         return reducing.fitted(self.problem, self.fitted_rows, drawn, self.spec)
+
+    def _profiles(self) -> dict[str, Profile] | None:
+        """None of optima, which are not independent as points are."""
+        if self.reduced is not None:
+            return None
+        return profiles(self.problem, self.fit.known, self.spec.bootstrap.level)
 
     @property
     def failed(self) -> int:

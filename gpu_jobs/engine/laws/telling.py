@@ -24,6 +24,7 @@ def told(part: Part, asked: list[dict[str, float]]) -> dict[str, Any]:
         "parameters": part.parameters(fit.known.best),
         "derived": _derived(part),
         "intervals": fit.intervals(part.vague),
+        "profiles": None if part.profiles is None else {n: each.facts() for n, each in part.profiles.items()},
         "objective": {**facts(part.objective), "value": float(stated[0]), "points": problem.points},
         "outliers": _outliers(part),
         "minima": _minima(part, stated),
