@@ -122,7 +122,9 @@ def _errors(problem: Problem, best: Array) -> _Around:
     noise = float((residuals**2).sum()) / max(problem.points - len(best), 1)
     errors = np.sqrt(np.maximum(np.diag(covariance) * noise, 0.0))
     most = WIDEST * np.maximum(np.abs(best), 0.25)
-    return _Around(np.clip(errors, 1e-6 * most, most), covariance / np.diag(covariance)[:, None])
+    with np.errstate(all="ignore"):
+        slopes = np.nan_to_num(covariance / np.diag(covariance)[:, None], nan=0.0, posinf=0.0, neginf=0.0)
+    return _Around(np.clip(np.nan_to_num(errors, posinf=1e300), 1e-6 * most, most), slopes)
 
 
 def _refitted(problem: Problem, known: Minima, held: Array, values: Array, slopes: Array) -> Array:
