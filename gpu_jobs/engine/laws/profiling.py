@@ -118,11 +118,11 @@ def _errors(problem: Problem, best: Array) -> _Around:
     information = matrix @ matrix.T
     scale = 1.0 / np.sqrt(np.maximum(np.diag(information), 1e-300))
     unit = information * scale * scale[:, None] + 1e-10 * np.eye(len(best))
-    covariance = np.linalg.inv(unit) * scale * scale[:, None]
     noise = float((residuals**2).sum()) / max(problem.points - len(best), 1)
-    errors = np.sqrt(np.maximum(np.diag(covariance) * noise, 0.0))
     most = WIDEST * np.maximum(np.abs(best), 0.25)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # a parameter that no point depends on has no finite error
+        covariance = np.linalg.inv(unit) * scale * scale[:, None]
+        errors = np.sqrt(np.maximum(np.diag(covariance) * noise, 0.0))
         slopes = np.nan_to_num(covariance / np.diag(covariance)[:, None], nan=0.0, posinf=0.0, neginf=0.0)
     return _Around(np.clip(np.nan_to_num(errors, posinf=1e300), 1e-6 * most, most), slopes)
 

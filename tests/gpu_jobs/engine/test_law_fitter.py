@@ -19,7 +19,7 @@ from tests.gpu_jobs.kinds.fits import points
 
 
 def problem_of(N: Any, D: Any, loss: Any) -> Problem:
-    knobs = registry.methods("laws")["chinchilla"].knobs(name="chinchilla")
+    knobs: Any = registry.methods("laws")["chinchilla"].knobs(name="chinchilla")
     return Problem(knobs, {"N": np.asarray(N), "D": np.asarray(D)}, np.asarray(loss), loss_of(HuberLog()))
 
 

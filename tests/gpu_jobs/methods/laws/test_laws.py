@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -226,8 +227,9 @@ def test_repeats_are_counted_and_a_rise_in_the_middle_is_seen() -> None:
     assert repeated_data.repeats(1e9, 0.1, 1e6) == pytest.approx(100)
     with pytest.raises(MethodError, match="unique"):
         repeated_data.repeats(1e9, 0.1, 2e8)
-    assert repeated_data.rise([5.0, 4.0, 3.5, 3.8, 4.1, 3.4, 3.0]) == (2, 4, pytest.approx(0.6), True)
-    assert repeated_data.rise([5.0, 4.0, 4.5, 4.4]) == (1, 2, 0.5, False)
+    descends_twice: Any = repeated_data.rise([5.0, 4.0, 3.5, 3.8, 4.1, 3.4, 3.0])
+    assert descends_twice == (2, 4, pytest.approx(0.6), True)
+    assert repeated_data.rise([5.0, 4.0, 4.5, 4.4]) == repeated_data.Rise(1, 2, 0.5, False)
     assert repeated_data.rise([5.0, 4.0, 3.0]) is None
     assert repeated_data.rise([5.0, 4.0, 4.005, 3.0], least=0.01) is None
 

@@ -41,7 +41,7 @@ def curves() -> dict[str, Any]:
 def test_resamples_at_once_are_as_one_by_one(name: str, columns: dict[str, Any]) -> None:
     """Against the law's own reduction of repeated rows, and a fit of each from its grid of starts."""
     method = registry.methods("laws")[name]
-    law = method.knobs(name=name)
+    law: Any = method.knobs(name=name)
     points = Table(columns, np.arange(len(columns["N"])), None)
     table = reducing.reduce(law, points)
     assert table is not None
