@@ -4,10 +4,11 @@
     1/A' = 1 / (A + 1/(1/A_start - 1/A_max)) + 1/A_max
 
 (Tian et al. 2025, Towards Greater Leverage.) EL = C_dense / C_MoE at equal loss; A is the share of active experts, G
-their granularity, C the FLOPs of training. The paper does not say the bases of its logarithms: with its coefficients
-(`PUBLISHED`), only 10 for C and 2 for G give what it says of them: more than 7 times at A = 3.1 %, G = 12, C = 1e22,
-and the best G between 8 and 12. A dense model (A = 1) has an EL of nearly 1. The authors fit with Huber's loss and hold
-out the points with an EL above 6. A' is A + A_start where A_max is large, as theirs is: fix it, at 1e17.
+their granularity, C the FLOPs of training. The section of the law names no bases of logarithms. They are inferred here:
+of 2, e and 10, with its coefficients (`PUBLISHED`), only 10 for C and 2 for G give what it says of them:
+more than 7 times at A = 3.1 %, G = 12, C = 1e22, and the best G between 8 and 12. A dense model (A = 1) has an EL of
+nearly 1. The authors fit with Huber's loss and hold out the points with an EL above 6. A' is A + A_start where A_max is
+large, as theirs is: fix it, at 1e17.
 """
 
 from __future__ import annotations
