@@ -41,6 +41,7 @@ def fit(**changes: Any) -> dict[str, Any]:
         "law": {"name": "chinchilla"},
         "points": {"source": "runs", "query": "ladder", **changes.pop("points", {})},
         "bootstrap": {"resamples": 0},
+        "polish": 2,
         **changes,
     }
 

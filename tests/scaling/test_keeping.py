@@ -125,7 +125,8 @@ def test_a_fit_may_wait_for_its_first_points() -> None:
     later(fit)
     assert actions.keep_current() == 0
     fit.refresh_from_db()
-    assert fit.notice == "3 of the runs that were found tell N, D, loss: law 'chinchilla' needs 7 points or more."
+    needs = "law 'chinchilla' with 5 free parameters needs 7 or more"
+    assert fit.notice == f"3 runs are found and 3 points are left to fit: {needs}."
     scene.grid()
     later(fit)
     assert actions.keep_current() == 1

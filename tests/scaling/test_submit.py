@@ -71,11 +71,26 @@ def test_refusals_name_the_field_of_the_spec() -> None:
     assert Run.objects.filter(kind="scaling_fit").count() == 0
 
 
-def test_too_few_runs_are_refused_before_a_worker_has_them() -> None:
+@pytest.mark.parametrize(
+    ("changes", "is_enough"),
+    [
+        ({"holdout": {"largest": 2, "by": "N"}}, True),
+        ({"holdout": {"largest": 3, "by": "N"}}, False),
+        ({"holdout": {"largest": 3, "by": "N"}, "few_points": "warn"}, True),
+        ({"holdout": {"where": "N > 1e7"}}, False),
+        ({"points": {"filter": "N < 1e7"}}, False),
+        ({"points": {"drop_highest": 2}}, True),
+        ({"points": {"drop_highest": 3}}, False),
+        ({"law": {"name": "chinchilla", "tied": True}, "points": {"filter": "N < 1e7"}}, True),
+        ({"points": {"filter": "N"}}, False),
+    ],
+)
+def test_too_few_points_are_refused_before_a_worker_has_them(changes: dict[str, Any], is_enough: bool) -> None:
     scene.grid()
-    assert refused(holdout={"largest": 3, "by": "N"}) == ["spec.points.query"]
-    assert submit(holdout={"largest": 2, "by": "N"}).status == "queued"
-    assert submit(holdout={"largest": 3, "by": "N"}, few_points="warn").status == "queued"
+    if is_enough:
+        assert submit(**changes).status == "queued"
+    else:
+        assert refused(**changes) == ["spec.points.query"]
 
 
 def test_a_clone_fits_the_points_that_were_fitted() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from gpu_jobs.errors import DataError
 from gpu_jobs.law import LawKnobs
 from gpu_jobs.points import Columns, Points, RunPoints
 from gpu_jobs.spec import JobSpec
@@ -16,6 +17,7 @@ from webapp.scaling.needs import Needs
 from webapp.scaling.points import DERIVED, NothingYet, resolve
 
 if TYPE_CHECKING:
+    from gpu_jobs.context import Context
     from gpu_jobs.kinds.scaling_fit import Spec
 
 
@@ -65,7 +67,7 @@ def _filled(spec: Spec, law: LawKnobs, points: Points, needs: Needs, project: Pr
         _refuse_missing(points.columns, needs)
         return points
     found = resolve(project, points, needs)
-    _refuse_few(spec, law, found.columns or {})
+    _refuse_few(spec, law, found)
     return found
 
 
@@ -82,20 +84,22 @@ def _refuse_missing(columns: Columns, needs: Needs) -> None:
         raise Invalid([{"loc": ["points", "columns"], "msg": message}])
 
 
-def _refuse_few(spec: Spec, law: LawKnobs, columns: Columns) -> None:
-    """Sooner than the job would. What a filter or a formula leaves is known to the job alone, and so are optima."""
-    reads = needing.of_law(law)
-    if law.target not in reads:
-        return
-    cells = zip(*(columns[name] for name in reads if name in columns), strict=True)
-    complete = sum(all(isinstance(cell, float) for cell in row) for row in cells)
-    held = spec.points.drop_highest + (spec.holdout.largest if spec.holdout else 0)
+def _refuse_few(spec: Spec, law: LawKnobs, points: RunPoints) -> None:
+    """Counts what is left to fit as the job will count it, and refuses before a worker has it."""
+    from gpu_jobs.engine.laws import reducing
+    from gpu_jobs.engine.laws.table import divided, read
+
+    reads = list(needing.of_law(law))
+    try:
+        rows, held, _ = divided(read(points, cast("Context", None), law, reads), spec.holdout)  # a context has uploads
+        fitted = len((reducing.reduce(law, rows) or rows).rows)
+    except DataError as error:
+        raise NothingYet([{"loc": ["points", "query"], "msg": f"{error}."}]) from None
     least = len(law.free) + (2 if spec.few_points == "refuse" else 0)
-    if complete - held < least:
-        message = (
-            f"{complete} of the runs that were found tell {', '.join(reads)}"
-            f"{f', and {held} of them are not fitted' if held else ''}: law {law.name!r} needs {least} points or more."
-        )
+    if fitted < least:
+        kept = f", {len(held.rows)} are held out" if len(held.rows) else ""
+        found = f"{len(points.runs or ()):,} runs are found{kept} and {fitted} points are left to fit"
+        message = f"{found}: law {law.name!r} with {len(law.free)} free parameters needs {least} or more."
         raise NothingYet([{"loc": ["points", "query"], "msg": message}])
 
 
