@@ -18,7 +18,7 @@ from webapp.accounts.models import Project
 from webapp.metrics import actions as metrics
 from webapp.metrics import store
 from webapp.metrics.points import Points
-from webapp.runs import actions
+from webapp.runs import actions, blobs
 from webapp.runs.models import Run
 from webapp.scaling import actions as fits
 from webapp.scaling.models import Fit, Revision
@@ -76,6 +76,13 @@ def trained(
     return run
 
 
+def table(rows: int = 9) -> dict[str, Any]:
+    """A fit of points that stand in the spec itself and lie on the law."""
+    at = [(size, tokens) for size in SIZES for tokens in TOKENS][:rows]
+    columns = {"N": [size for size, _ in at], "D": [tokens for _, tokens in at], "loss": [truth(*each) for each in at]}
+    return {**fit(), "points": {"source": "table", "columns": columns}}
+
+
 def outside(N: float, D: float, loss: float | None = None, **config: Any) -> Run:  # noqa: N803
     """A run from outside with the tag "ladder", which tells N and D in its configuration; its loss lies on the law."""
     where = config.pop("where", None) or runs.project()
@@ -105,6 +112,9 @@ def fitted(revision: Revision | None) -> Revision:
     with tempfile.TemporaryDirectory() as folder:
         context = Context(work_dir=Path(folder), cache_dir=Path(folder))
         events = list(gpu_jobs.run(specs.parse(attempt.run.spec), context))
+        files = [event.path for event in events if isinstance(event, Artifact)]
+        kept = [actions.NewArtifact(name, blobs.store(Path(folder) / name), "file", "") for name in files]
+        actions.add_artifacts(attempt, kept)
     with transaction.atomic():
         batch.write(actions.lock(attempt.pk), [event for event in events if not isinstance(event, Artifact | Result)])
     with transaction.atomic():
