@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.world import ROLES, Form, World, post
 from tests.runs import scene
+from tests.scaling import scene as scaling
 from tests.sweeps import scene as sweeps
 from webapp.api.api import api
 
@@ -61,6 +62,10 @@ def of_schedule(suffix: str) -> Callable[[World], str]:
     return lambda world: f"/schedules/{world.schedule.pk}{suffix}"
 
 
+def of_fit(suffix: str, name: str = "fit") -> Callable[[World], str]:
+    return lambda world: f"/fits/{getattr(world, name).pk}{suffix}"
+
+
 WANDB = """
 method: random
 metric: {name: eval/loss, goal: minimize}
@@ -71,6 +76,7 @@ IMPORT = Form(format="wandb", project="alpha", spec=json.dumps(scene.SPEC), file
 SWEEP = {"project": "alpha", **sweeps.definition()}
 STUDY = {"project": "alpha", "spec": scene.SPEC}
 SCHEDULE = {"project": "alpha", "name": "n", "cron": "0 2 * * *", "action": {"run": {"spec": scene.SPEC}}}
+FIT = {"project": "alpha", "spec": scaling.table()}
 POINTS = {"series": {"loss": {"step": [3], "value": [2.0]}}}
 ROUTES = [
     route("list_projects", "GET", "/projects", people(200)),
@@ -130,6 +136,15 @@ ROUTES = [
     route("import_sweep", "POST", "/sweeps/import", editors(201), IMPORT),
     route("export_sweep", "GET", of_sweep("/export?format=csv"), members(200)),
     route("plan_sweep", "POST", "/sweeps/plan", members(200), SWEEP),
+    route("list_fits", "GET", "/fits?project=alpha", members(200)),
+    route("create_fit", "POST", "/fits", editors(201), FIT),
+    route("get_fit", "GET", of_fit(""), members(200)),
+    route("edit_fit", "PATCH", of_fit(""), editors(200), {"name": "other"}),
+    route("delete_fit", "DELETE", of_fit(""), editors(204)),
+    route("revise_fit", "POST", of_fit("/revise"), editors(201)),
+    route("list_revisions", "GET", of_fit("/revisions"), members(200)),
+    route("export_points", "GET", of_fit("/points.csv", "done_fit"), members(200)),
+    route("predict_points", "POST", of_fit("/predict", "done_fit"), members(200), {"points": [{"N": 1e9, "D": 1e10}]}),
     route("list_schedules", "GET", "/schedules?project=alpha", members(200)),
     route("create_schedule", "POST", "/schedules", editors(201), SCHEDULE),
     route("get_schedule", "GET", of_schedule(""), members(200)),

@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from tests.runs import scene
+from tests.scaling import scene as scaling
 from tests.sweeps import scene as sweeps
 from tests.sweeps.comparison import masks
 from webapp.accounts import actions as accounts
@@ -18,6 +19,8 @@ from webapp.accounts.models import ApiToken, Project, Role, User
 from webapp.metrics import actions as metrics
 from webapp.runs import actions, blobs
 from webapp.runs.models import Run, Upload, Worker
+from webapp.scaling import queries as fits
+from webapp.scaling.models import Fit
 from webapp.sweeps import actions as sweep_actions
 from webapp.sweeps import registry, studies
 from webapp.sweeps.models import Schedule, Sweep, Trial
@@ -113,6 +116,18 @@ class World:
     def cancelled_trial(self) -> Trial:
         trial: Trial = self.sweep.trials.get(number=1)
         return sweep_actions.cancel_trial(trial, self.owner)
+
+    @cached_property
+    def fit(self) -> Fit:
+        """Of a table; its first revision waits."""
+        return scaling.create_fit(project=self.project, user=self.owner, spec=scaling.table(), name="a law")
+
+    @cached_property
+    def done_fit(self) -> Fit:
+        """Its first revision has succeeded, without a bootstrap."""
+        fit = scaling.create_fit(project=self.project, user=self.owner, spec=scaling.table(), name="a law")
+        scaling.fitted(fits.pending(fit))
+        return fit
 
     @cached_property
     def schedule(self) -> Schedule:

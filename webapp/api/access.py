@@ -7,6 +7,8 @@ from webapp.accounts.roles import allows, projects_of
 from webapp.api.errors import Forbidden, NotFound
 from webapp.runs.models import Run
 from webapp.runs.queries import visible
+from webapp.scaling.models import Fit
+from webapp.scaling.queries import visible as visible_fits
 from webapp.sweeps.models import Schedule, Sweep, Trial
 from webapp.sweeps.queries import visible as visible_sweeps
 from webapp.sweeps.scheduling.queries import visible as visible_schedules
@@ -50,6 +52,15 @@ def trial_or_404(user: User, sweep_id: int, number: int, needed: Role = Role.VIE
         raise NotFound(f"Sweep {sweep_id} has no trial {number}.")
     trial.sweep = sweep
     return trial
+
+
+def fit_or_404(user: User, fit_id: int, needed: Role = Role.VIEWER) -> Fit:
+    """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
+    fit = visible_fits(user).filter(pk=fit_id).first() if 0 < fit_id <= LARGEST_ID else None
+    if fit is None:
+        raise NotFound(f"There is no fit {fit_id}.")
+    require(user, fit.project, needed)
+    return fit
 
 
 def schedule_or_404(user: User, schedule_id: int, needed: Role = Role.VIEWER) -> Schedule:
