@@ -143,7 +143,8 @@ def _alone(side: Side) -> list[Json]:
     steps = np.repeat(side.edges, 2)[1:-1], np.repeat(side.counts, 2)
     outline = look.line("draws", *steps, {"width": 1, "color": "--accent"})
     told = {
-        "type": "scatter", "mode": "markers", "x": theme.numbers(middles), "y": theme.numbers(side.counts),
+        "type": "scatter", "mode": "markers", "name": "draws", "x": theme.numbers(middles),
+        "y": theme.numbers(side.counts),
         "marker": {"size": 8, "opacity": 0},
         "hovertemplate": f"{theme.plain(side.name)} %{{x:.4g}}: %{{y}} draws<extra></extra>",
     }  # fmt: skip

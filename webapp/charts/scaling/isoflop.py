@@ -53,7 +53,8 @@ class Slices(NamedTuple):
 def applies(reading: Reading) -> bool:
     if reading.law.name == "isoflop":
         return True
-    return set(reading.law.variables) >= {"N", "D"} and bool(windows(paths.compute_of(reading), reading.points["N"]))
+    reads_both = paths.over_compute(reading) and "N" in reading.law.variables
+    return reads_both and bool(windows(paths.compute_of(reading), reading.points["N"]))
 
 
 def options(reading: Reading) -> list[Option]:

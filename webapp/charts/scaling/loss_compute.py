@@ -39,7 +39,7 @@ class LossCompute(NamedTuple):
 
 
 def applies(reading: Reading) -> bool:
-    return reading.law.target != "N_opt" and paths.over_compute(reading)
+    return paths.over_compute(reading)
 
 
 def options(reading: Reading) -> list[Option]:

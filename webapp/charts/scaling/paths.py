@@ -11,6 +11,7 @@ from webapp.scaling.reading import Reading
 
 RATIOS = np.linspace(-12, 12, 241)  # of ln N around the even split of a budget, where the best one is looked for
 STEPS = 90  # of a curve
+CHOSEN = {"N_opt", "lr", "batch", "B"}  # targets that are chosen for a budget; others are what it reaches
 
 
 class Path(NamedTuple):
@@ -22,9 +23,9 @@ class Path(NamedTuple):
 
 
 def over_compute(reading: Reading) -> bool:
-    """Whether its target is a function of compute: it is told N and D, or nothing but C."""
+    """Whether its target is what compute reaches: a law of N and D, or of nothing but C."""
     names = set(reading.law.variables)
-    return names >= {"N", "D"} or names == {"C"}
+    return reading.law.target not in CHOSEN and (names >= {"N", "D"} or names == {"C"})
 
 
 def middle(values: Float64) -> float:
