@@ -16,6 +16,7 @@ from webapp.metrics.queries import summaries
 from webapp.pages.runs import artifacts, describe, facts, notes, panels
 from webapp.pages.runs.merged import merged_of
 from webapp.pages.runs.shrunk import shrunk_of
+from webapp.pages.scaling.result import fitted_of
 from webapp.runs.models import Artifact, Attempt, LogLine, Run
 from webapp.runs.states import FINAL, PAUSABLE, REQUEUEABLE, STOPPABLE, Status
 from webapp.sweeps.models import Replicate
@@ -121,15 +122,16 @@ def _tab(request: PageRequest, run: Run, tab: str, attempts: list[Attempt], extr
 
 
 def _context(request: PageRequest, run: Run, tab: str, attempts: list[Attempt]) -> dict[str, Any]:
-    slug = run.project.slug
+    slug, fitted = run.project.slug, fitted_of(run)
     return {
         "run": run,
         "project": run.project,
         "replicate": Replicate.objects.filter(run=run).select_related("trial__sweep").first(),
         "attempts": attempts,
         "marks_json": json.dumps(panels.marks_of(attempts)),
-        "facts": facts.facts_of(run),
-        "notes": notes.notes_of(run, attempts),
+        "fitted": fitted,
+        "facts": fitted.facts if fitted else facts.facts_of(run),
+        "notes": [*notes.notes_of(run, attempts), *(fitted.notes if fitted else [])],
         "tabs": [_tab_link(run, key, tab, len(attempts)) for key in TABS],
         "possible": possible(run) if allows(request.user, run.project, Role.EDITOR) else {},
         "is_live": run.status not in FINAL,

@@ -1,0 +1,1 @@
+"""What the pages of scaling laws are put together from."""
