@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 
+import gpu_jobs
 from gpu_jobs import cost
 from gpu_jobs import spec as specs
-from gpu_jobs.events import Result
+from gpu_jobs.context import Context
+from gpu_jobs.events import Artifact, Result
 from tests.runs import scene as runs
 from webapp.accounts.models import Project
 from webapp.metrics import actions as metrics
@@ -16,6 +20,8 @@ from webapp.metrics import store
 from webapp.metrics.points import Points
 from webapp.runs import actions
 from webapp.runs.models import Run
+from webapp.scaling import actions as fits
+from webapp.scaling.models import Fit, Revision
 from workers import batch
 
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
@@ -82,3 +88,24 @@ def outside(N: float, D: float, loss: float | None = None, **config: Any) -> Run
 def grid(where: Project | None = None) -> list[Run]:
     """Nine runs from outside on a grid of sizes and tokens."""
     return [outside(size, tokens, where=where) for size in SIZES for tokens in TOKENS]
+
+
+def create_fit(**fields: Any) -> Fit:
+    about = {"project": runs.project(), "user": runs.person(), "spec": fit(), **fields}
+    return fits.create_fit(**about)
+
+
+def fitted(revision: Revision | None) -> Revision:
+    """Its run, done by the real job as a worker would do it."""
+    assert revision is not None
+    actions.move(revision.run, 1)
+    attempt = runs.claim(runs.worker("fitter"))
+    assert attempt is not None and attempt.run_id == revision.run_id
+    with tempfile.TemporaryDirectory() as folder:
+        context = Context(work_dir=Path(folder), cache_dir=Path(folder))
+        events = list(gpu_jobs.run(specs.parse(attempt.run.spec), context))
+    with transaction.atomic():
+        batch.write(actions.lock(attempt.pk), [event for event in events if not isinstance(event, Artifact | Result)])
+    with transaction.atomic():
+        batch.end(actions.lock(attempt.pk), events[-1])
+    return Revision.objects.select_related("run").get(pk=revision.pk)
