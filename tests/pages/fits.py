@@ -15,6 +15,8 @@ from webapp.accounts.models import Project, User
 from webapp.runs import actions, blobs
 from webapp.runs.models import Attempt, Run
 from webapp.runs.states import Status
+from webapp.scaling import actions as fits
+from webapp.scaling.models import Fit
 
 LAW = {"E": 1.7, "A": 400.0, "B": 1800.0, "alpha": 0.34, "beta": 0.36}
 SIZES, RATIOS = (1e7, 3e7, 1e8, 3e8), (5.0, 20.0, 80.0, 320.0)
@@ -71,3 +73,10 @@ def finish(run: Run) -> Run:
         actions.add_artifacts(attempt, [actions.NewArtifact("fit.json", blobs.store(file), "file")])
     actions.finish(attempt, Status.SUCCEEDED, result=json.loads(result))
     return Run.objects.select_related("project").get(pk=run.pk)
+
+
+def fit_of(project: Project, user: User, asked: dict[str, Any] | None = None, name: str = "by table") -> Fit:
+    """A fit whose first revision has ended well."""
+    fit = fits.create_fit(project=project, user=user, spec=asked or spec(), name=name)
+    finish(fit.revisions.get().run)
+    return fit

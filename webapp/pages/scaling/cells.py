@@ -17,7 +17,7 @@ class Cell(NamedTuple):
     note: str = ""
     is_number: bool = True
     url: str = ""
-    tone: str = ""  # good or bad, where it judges
+    tone: str = ""  # good or bad where it judges, dim
 
 
 class Column(NamedTuple):

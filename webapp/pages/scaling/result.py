@@ -9,8 +9,9 @@ from django.urls import reverse
 
 from webapp.pages.runs.facts import NOTHING, Fact
 from webapp.pages.runs.notes import Note
+from webapp.pages.scaling import laws
 from webapp.pages.scaling.cells import Table, amount, is_number, power, span
-from webapp.pages.scaling.tables import parameters_of, tables_of
+from webapp.pages.scaling.tables import tables_of
 from webapp.pages.scaling.warnings import notes_of
 from webapp.pages.templatetags import hone as text
 from webapp.runs.models import Run
@@ -65,15 +66,14 @@ def facts_of(result: Told) -> list[Fact]:
 
 def _named(result: Told) -> Iterator[Fact]:
     """E, the exponents, and a; where there are fewer of these, the other parameters."""
-    free = parameters_of(result)
-    variables = result["law"]["variables"]
-    exponents = {each.name: variables.get(each.exponent_of, "") for each in free if each.exponent_of}
-    first = [name for name in result["parameters"] if name == "E" or name in exponents]
-    rest = [name for name in result["parameters"] if name not in first]
-    derived = result.get("derived") or {}
-    made = ["a"] if "a" in derived else []
+    known, variables = laws.parameters_of(result), result["law"]["variables"]
+    exponents = {each.name: variables.get(each.exponent_of, "") for each in known if each.exponent_of}
+    first = [name for name in laws.parameters(result) if name == "E" or name in exponents]
+    rest = [name for name in laws.parameters(result) if name not in first]
+    made = ["a"] if "a" in laws.derived(result) else []
+    values = {**result["parameters"], **laws.derived(result)}
     for name in [*[*first, *rest][: MOST_NAMED - len(made)], *made]:
-        value = derived[name] if name in made else result["parameters"][name]
+        value = values[name]
         yield Fact(_label(name, exponents, made), text.metric(value), _interval(result, name))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from gpu_jobs import registry
 from webapp.pages.runs.facts import NOTHING, signed
+from webapp.pages.scaling import laws
 from webapp.pages.scaling.cells import Cell, Column, Table, amount, is_number, power, span, words
 from webapp.pages.templatetags import hone as text
 
@@ -38,8 +38,8 @@ def parameters(result: Told, name: str = "parameters") -> Table:
         Column("Identified", False), Column("What it is", False),
     ]  # fmt: skip
     rows = [
-        *(_parameter(result, key, value) for key, value in result["parameters"].items()),
-        *(_parameter(result, key, value) for key, value in (result.get("derived") or {}).items()),
+        *(_parameter(result, key, value) for key, value in laws.parameters(result).items()),
+        *(_parameter(result, key, value) for key, value in laws.derived(result).items()),
     ]
     return Table(name, title, columns, rows, "numbers made of them below" if result.get("derived") else "")
 
@@ -61,19 +61,7 @@ def _parameter(result: Told, name: str, value: float) -> list[Cell]:
 
 def help_of(result: Told) -> dict[str, str]:
     """What each parameter is, as the law's file says; {} for a law that is not installed."""
-    return {each.name: each.help for each in parameters_of(result)}
-
-
-def parameters_of(result: Told) -> list[Any]:
-    """gpu_jobs.law.Parameter of each."""
-    told = result["law"]
-    method = registry.methods("laws").get(told["name"])
-    if method is None:
-        return []
-    try:
-        return list(method.knobs.model_validate(told["knobs"]).parameters)  # type: ignore[attr-defined]
-    except ValueError:  # the law has changed since
-        return []
+    return {each.name: each.help for each in laws.parameters_of(result)}
 
 
 def _level(result: Told) -> str:
@@ -83,7 +71,7 @@ def _level(result: Told) -> str:
 def minima(result: Told) -> Table:
     """Only where there are several."""
     found = result.get("minima") or []
-    names = list(result["parameters"])
+    names = list(laws.parameters(result))
     columns = [Column("Minimum", False), Column("Objective"), Column("Above the best"), *map(Column, names)]
     rows = [
         [words(f"{place}{' (reported)' if place == 1 else ''}"), Cell(text.metric(each["value"])),
@@ -95,7 +83,7 @@ def minima(result: Told) -> Table:
 
 def predictions(result: Told, target: str) -> Table:
     found = result.get("predictions") or []
-    names = list(found[0]["at"]) if found else []
+    names = laws.names(result, found[0]["at"]) if found else []
     columns = [*map(Column, names), Column(f"{target}"), Column("Band of the curve"),
                Column("Interval of a new measurement"), Column("Outside the points")]  # fmt: skip
     rows = [
@@ -129,7 +117,7 @@ def _ratio(each: Told) -> str:
 def held_out(result: Told, target: str, run_url: Callable[[int], str]) -> Table:
     told = result.get("holdout") or {}
     found = told.get("points") or []
-    names = list(found[0]["at"]) if found else []
+    names = laws.names(result, found[0]["at"]) if found else []
     has_runs = any(each.get("run") is not None for each in found)
     columns = [*([Column("Run", False)] if has_runs else []), *map(Column, names), Column(f"{target}, measured"),
                Column("Predicted"), Column("Interval"), Column("Error"), Column("Inside", False)]  # fmt: skip
