@@ -148,6 +148,9 @@ def test_keys_lead_to_the_fits_and_into_one(opened: Open, team: Team, fit: Fit) 
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{reverse('fit', args=[team.project.slug, fit.pk])}")
+    page.go_back()
+    page.keyboard.press("n")
+    page.wait_for_url(f"**{reverse('fit-new', args=[team.project.slug])}")
 
 
 def test_deleting_asks_first(opened: Open, fit: Fit) -> None:

@@ -13,6 +13,7 @@ from tests.pages import fits
 from tests.pages.team import Team
 from tests.pages.test_markup import check
 from tests.pages.test_run_page import text as plain
+from tests.scaling import scene as trained
 from webapp.pages.scaling.asked import number_of
 from webapp.pages.templatetags.hone import metric
 from webapp.runs import actions as runs
@@ -214,6 +215,34 @@ def test_a_name_full_of_markup_stays_text(team: Team) -> None:
     fit = fits.fit_of(team.project, team.people["editor"], name=evil)
     for answer in (get(team, "fit", fit.pk), get(team, "scaling"), get(team, "fits-compare", fits=str(fit.pk))):
         assert "<img" not in answer.content.decode()
+
+
+def test_what_was_foreseen_is_held_against_what_was_measured_later(team: Team) -> None:
+    trained.grid(team.project)
+    asked = fits.spec(points={"source": "runs", "query": "ladder"})
+    fit = fits.fit_of(team.project, team.people["editor"], asked)
+    assert "Predicted, then measured" not in text(get(team, "fit", fit.pk))
+    trained.outside(1e8, 1e9, where=team.project)
+    fits.finish(actions.revise(fit).run)
+    assert "Predicted, then measured" in text(get(team, "fit", fit.pk))
+    figure = get(team, "fit-figure", fit.pk, "later").json()
+    assert "of 1 inside the interval" in figure["layout"]["meta"]["caption"]
+
+
+def test_a_chained_law_answers_behind_the_first(team: Team) -> None:
+    columns = {**fits.columns(), "error": [0.1 + 0.2 * float(loss or 0) for loss in fits.columns()["loss"]]}
+    law = {"name": "expression", "expression": "p + q * loss", "y": "error",
+           "unknowns": [{"name": "p", "starts": [0]}, {"name": "q", "starts": [0.1]}]}  # fmt: skip
+    spec = fits.spec(
+        points={"source": "table", "columns": columns}, frontier=[],
+        then={"law": law, "objective": {"name": "least_squares"}},
+    )  # fmt: skip
+    fit = fits.fit_of(team.project, team.people["editor"], spec)
+    reading = read(fit.revisions.get().run)
+    assert reading is not None
+    loss = float(reading.predict({"N": [1e9], "D": [2e10]})[0])
+    page = text(get(team, "fit", fit.pk, N="1e9", D="2e10"))
+    assert f"error, through loss {metric(0.1 + 0.2 * loss)}" in page  # errors lie on that line exactly
 
 
 # ---- several

@@ -93,7 +93,18 @@ def _at(reading: Reading, known: Mapping[str, float]) -> list[Fact]:
         Fact(f"Predicted {reading.law.target}", text.metric(value) if is_number(value) else NOTHING, outside),
         Fact("Band of the curve", band, f"{text.percent(reading.level)} of the resamples"),
         Fact("A new measurement", interval, "with the noise of the points"),
+        *_behind(reading, {**known, reading.law.target: value}),
     ]
+
+
+def _behind(reading: Reading, known: Mapping[str, float]) -> list[Fact]:
+    """What the law behind this one makes of its prediction."""
+    then = reading.then
+    if then is None or not set(then.law.variables) <= known.keys():
+        return []
+    value = float(then.predict({name: [known[name]] for name in then.law.variables})[0])
+    said = text.metric(value) if is_number(value) else NOTHING
+    return [Fact(f"{then.law.target}, through {reading.law.target}", said, "Predictions have its interval")]
 
 
 def _budget(reading: Reading, known: Mapping[str, float]) -> list[Fact]:

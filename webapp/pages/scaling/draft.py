@@ -73,8 +73,9 @@ def submitted(data: QueryDict) -> FitDraft:
         points.setdefault("query", "")  # nothing typed: every run
     form = spec_form(specs.schema(KIND), draft.base.values)
     for node in walk(form.groups):
-        if isinstance(node, Knob) and _is_typed(node) and data.get(node.name, "").strip():
-            _read(draft, node.path, data[node.name])
+        typed_text = str(data.get(node.name, ""))
+        if isinstance(node, Knob) and _is_typed(node) and typed_text.strip():
+            _read(draft, node.path, typed_text)
     return draft
 
 

@@ -97,7 +97,7 @@ def _points(project: Project, points: Any, folder: Path) -> tuple[Any, Mapping[s
 
 def _counts(points: Any, fitted: Points, out: Points, free: int) -> list[tuple[str, str]]:
     """Of runs their number, too: more than one row of a run is possible in a table only."""
-    found = [("Runs found", f"{len(points.runs):,}")] if isinstance(points, RunPoints) else []
+    found = [("Runs found", f"{len(points.runs or []):,}")] if isinstance(points, RunPoints) else []
     found.append(("Fitted", f"{len(fitted.rows):,} points, {free} parameters"))
     told = [
         ("Held out", len(out.rows)), ("Outliers dropped", fitted.outliers), ("Without a value", fitted.incomplete)

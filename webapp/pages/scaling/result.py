@@ -127,7 +127,8 @@ def _statements(result: Told) -> Iterator[tuple[str, str]]:
 def _objective(told: Told) -> str:
     delta = f", delta {amount(told['delta'])}" if is_number(told.get("delta")) else ""
     name = OBJECTIVES.get(told["name"], told["name"])
-    return f"{name}{delta}: {told['value']:.6g} over {told['points']:,} points"
+    value = f"{told['value']:.6g}" if is_number(told["value"]) else "not finite"
+    return f"{name}{delta}: {value} over {told['points']:,} points"
 
 
 def _outliers(told: Told) -> str:

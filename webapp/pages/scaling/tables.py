@@ -128,8 +128,8 @@ def held_out(result: Told, target: str, run_url: Callable[[int], str]) -> Table:
 def _held_out(each: Told, names: list[str], run_url: Callable[[int], str] | None) -> Iterator[Cell]:
     run, inside = each.get("run"), each["inside"]
     if run_url is not None:
-        is_run = isinstance(run, int) and not isinstance(run, bool)
-        yield Cell(NOTHING if run is None else str(run), is_number=False, url=run_url(run) if is_run else "")
+        url = run_url(run) if isinstance(run, int) and not isinstance(run, bool) else ""
+        yield Cell(NOTHING if run is None else str(run), is_number=False, url=url)
     yield from (Cell(amount(each["at"][name])) for name in names)
     yield Cell(text.metric(each["measured"]))
     yield Cell(text.metric(each["predicted"]))

@@ -59,19 +59,25 @@ def edit(request: PageRequest, slug: str, fit_id: int) -> HttpResponse:
     draft, form, what = _typed(request, fit.project)
     if what != "fit" or draft.base.errors or not form.is_valid():
         return _show(request, fit.project, draft, form, fit=fit, quiet=what != "fit")
-    try:
-        storable(draft.base.values)
-        changed = {"name": form.cleaned_data["name"] or fit.name, "spec": draft.base.values}
-        kept = form.cleaned_data["is_kept_current"]
-        actions.edit_fit(fit, user=request.user, is_kept_current=kept, **changed)
-    except Invalid as error:
-        draft.base.errors = [*error.errors]
-    except WrongState as error:
-        draft.base.errors = [{"loc": [], "msg": str(error)}]
+    draft.base.errors = _changed(request, fit, draft, form)
     if draft.base.errors:
         return _show(request, fit.project, draft, form, fit=fit)
-    messages.success(request, f"{changed['name']} is changed.")
+    messages.success(request, f"{form.cleaned_data['name'] or fit.name} is changed.")
     return redirect("fit", slug, fit.pk)
+
+
+def _changed(request: PageRequest, fit: Fit, draft: FitDraft, form: FitForm) -> list[FieldError]:
+    """What is wrong with the changes; empty where they are made."""
+    name, kept = form.cleaned_data["name"] or fit.name, form.cleaned_data["is_kept_current"]
+    kept = kept if kept != fit.is_kept_current else None
+    try:
+        storable(draft.base.values)
+        actions.edit_fit(fit, name=name, is_kept_current=kept, spec=draft.base.values, user=request.user)
+    except Invalid as error:
+        return [*error.errors]
+    except WrongState as error:
+        return [{"loc": [], "msg": str(error)}]
+    return []
 
 
 @require_POST
