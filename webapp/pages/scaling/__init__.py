@@ -1,1 +1,1 @@
-"""What the pages of scaling laws are put together from."""
+"""Pages of scaling laws."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from webapp.pages.runs.facts import NOTHING
@@ -54,13 +54,18 @@ def power(value: Any) -> str:
     return f"{value:.3g}".replace("e+", "e") if abs(value) >= LARGE else text.metric(value)
 
 
-def span(pair: Any) -> str:
+def span(pair: Any, written: Callable[[float], str] = amount) -> str:
     """An interval [low, high] in words; a dash where there is none."""
     if isinstance(pair, Mapping):
         pair = (pair.get("low"), pair.get("high"))
     if not isinstance(pair, Sequence) or len(pair) != 2 or not all(map(is_number, pair)):
         return NOTHING
-    return f"{amount(pair[0])} to {amount(pair[1])}"
+    return f"{written(pair[0])} to {written(pair[1])}"
+
+
+def brief(value: float) -> str:
+    """Three digits: 57.3 M, 1.4e18."""
+    return text.si(value) if LARGE <= abs(value) < SMALL else text.metric(float(f"{value:.3g}"))
 
 
 def is_number(value: Any) -> bool:

@@ -125,7 +125,7 @@ def _value(one: Compared, name: str) -> Cell:
     value = _values(one).get(name)
     if value is None:
         return Cell(NOTHING)
-    pair = span(_interval(one, name))
+    pair = span(_interval(one, name), text.metric)
     return Cell(text.metric(value), "" if pair == NOTHING else pair)
 
 

@@ -13,7 +13,7 @@ from gpu_jobs.errors import JobError
 from gpu_jobs.points import RunPoints, UploadPoints
 from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project
-from webapp.pages.scaling.cells import Cell, Column, Table, amount, span
+from webapp.pages.scaling.cells import Cell, Column, Table, amount, brief, span
 from webapp.runs import blobs, specs
 from webapp.runs.errors import BlobMissing
 from webapp.scaling import points as lookups
@@ -119,7 +119,7 @@ def _range(name: str, values: Any, is_needed: bool) -> list[Cell]:
     if values.dtype.kind not in "fib" or not np.isfinite(values).any():
         return [label, Cell(f"{len(set(values.tolist())):,} words")]
     known = values[np.isfinite(values)]
-    return [label, Cell(span([float(known.min()), float(known.max())]))]
+    return [label, Cell(span([float(known.min()), float(known.max())], brief))]
 
 
 def _first(table: Points, needs: list[str]) -> Table:

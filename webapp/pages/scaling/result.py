@@ -81,13 +81,14 @@ def _label(name: str, exponents: Mapping[str, str], made: list[str]) -> str:
     if name in made:
         return "N* ∝ C^a"
     more = exponents.get(name) or ("irreducible" if name == "E" else "")
-    return f"{GREEK.get(name, name)} {more}".strip()
+    letter, below, rest = name.partition("_")
+    return f"{GREEK.get(letter, letter)}{below}{rest} {more.partition(' ')[0]}".strip()
 
 
 def _interval(result: Told, name: str) -> str:
     if name in (result["law"].get("fixed") or {}):
         return "held at this value"
-    said = span((result.get("intervals") or {}).get(name))
+    said = span((result.get("intervals") or {}).get(name), text.metric)
     return "no interval" if said == NOTHING else said
 
 

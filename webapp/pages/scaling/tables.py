@@ -53,8 +53,9 @@ def _parameter(result: Told, name: str, value: float) -> list[Cell]:
     helps = help_of(result)
     told = helps.get(name, "") or ("made of the parameters" if made else "")
     return [
-        words(name), Cell(text.metric(value)), Cell(span(about)), Cell(amount(known.get("se"))),
-        Cell(amount(known.get("median"))), Cell(said, is_number=False, tone="bad" if identified is False else ""),
+        words(name), Cell(text.metric(value)), Cell(span(about, text.metric)),
+        *(Cell(text.metric(known.get(key)) or NOTHING) for key in ("se", "median")),
+        Cell(said, is_number=False, tone="bad" if identified is False else ""),
         words(told),
     ]  # fmt: skip
 
