@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "HONE_TEST_HOME" not in os.environ:
         _start_servers(config)
     django.setup()
+    _flush_again_after_a_deadlock()
 
 
 def _start_servers(config: pytest.Config) -> None:
@@ -59,6 +60,25 @@ def _forget_the_disk(run_dir: Path) -> None:
         for name in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(f"ALTER SYSTEM SET {name} = off")
         connection.execute("SELECT pg_reload_conf()")
+
+
+def _flush_again_after_a_deadlock() -> None:
+    """A browser that a test has left may still be answered while the tables are emptied: each waits for the other."""
+    from django.core.management import CommandError
+    from django.db.utils import OperationalError
+    from django.test import TransactionTestCase
+
+    flush = getattr(TransactionTestCase, "_fixture_teardown")  # noqa: B009
+
+    def patiently(case: TransactionTestCase, more: int = 5) -> None:
+        try:
+            flush(case)
+        except CommandError as error:
+            if not more or not isinstance(error.__cause__, OperationalError) or "deadlock" not in str(error.__cause__):
+                raise
+            patiently(case, more - 1)
+
+    setattr(TransactionTestCase, "_fixture_teardown", patiently)  # noqa: B010
 
 
 @pytest.fixture(scope="module")
