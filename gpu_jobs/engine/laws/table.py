@@ -158,7 +158,7 @@ def _is_number(value: Any) -> bool:
 def _without_outliers(table: Table, count: int, target: str) -> Table:
     if not count:
         return table
-    values = table.columns[target]
+    values = _known(table.columns, target, "points.drop_highest")
     if count >= len(values):
         raise DataError(f"points.drop_highest must be less than the number of rows: {count} >= {len(values)}")
     good = values < np.sort(values)[-count]
