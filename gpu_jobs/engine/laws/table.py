@@ -46,7 +46,7 @@ def read(points: Points, context: Context, knobs: LawKnobs, needs: Sequence[str]
     raw, runs = _raw(points, context)
     columns = {name: _column(values) for name, values in raw.items()}
     rows = len(next(iter(columns.values()), ()))
-    for name, text in points.compute.items():
+    for name, text in points.formulas.items():
         columns[name] = np.broadcast_to(computed(text, columns, f"points.compute.{name}"), rows)
     columns |= {name: _numeric(columns[name], name) for name in needs if name in columns}
     _derive(columns)
@@ -143,7 +143,7 @@ def _complete(table: Table, needs: Sequence[str], infinite: Sequence[str]) -> Ta
 def _without_outliers(table: Table, count: int, target: str) -> Table:
     if not count or target not in table.columns:
         return table
-    values = table.columns[target]
+    values = _known(table.columns, target, "points.drop_highest")
     if count >= len(values):
         raise DataError(f"points.drop_highest must be less than the number of rows: {count} >= {len(values)}")
     good = values < np.sort(values)[-count]
