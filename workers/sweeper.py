@@ -1,19 +1,22 @@
-"""Advances sweeps: at once when a run of this worker has ended, else every second.
+"""Advances sweeps: at once when a run of this worker has ended, else every second. Keeps fits current, less often.
 
-Every worker does, and whoever comes first to a sweep does it; so a sweep goes on as long as one worker lives.
+Every worker does, and whoever comes first to a sweep or fit does it; so they go on as long as one worker lives.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from django.db import connection
 
+from webapp.scaling.actions import keep_current
 from webapp.sweeps import actions
 from workers.database import AWAY
 
 EVERY_S = 1.0
+KEEP_EVERY_S = 3.0
 logger = logging.getLogger(__name__)
 
 
@@ -24,6 +27,7 @@ class Sweeper(threading.Thread):
         super().__init__(name="sweeper", daemon=True)
         self._over = over
         self._woken = threading.Event()
+        self._keeps_at = 0.0
 
     def wake(self) -> None:
         """A run has ended: its slot wants the next."""
@@ -34,6 +38,9 @@ class Sweeper(threading.Thread):
             self._woken.wait(EVERY_S)
             self._woken.clear()
             calmly_advance()
+            if time.monotonic() >= self._keeps_at:
+                calmly_keep()
+                self._keeps_at = time.monotonic() + KEEP_EVERY_S
         connection.close()
 
 
@@ -44,6 +51,15 @@ def calmly_advance() -> None:
             _advance(sweep_id)
     except AWAY as error:
         logger.warning("No sweep advances, PostgreSQL is away: %s", str(error).strip().partition("\n")[0])
+        connection.close()
+
+
+def calmly_keep() -> None:
+    """Every fit that is kept current, bearing a database that is away."""
+    try:
+        keep_current()
+    except AWAY as error:
+        logger.warning("No fit is kept current, PostgreSQL is away: %s", str(error).strip().partition("\n")[0])
         connection.close()
 
 

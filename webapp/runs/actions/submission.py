@@ -11,7 +11,7 @@ from gpu_jobs.shrinking import Shrinking
 from gpu_jobs.spec import JobSpec, references
 from webapp.accounts.errors import FieldError, Invalid
 from webapp.accounts.models import Project, User
-from webapp.runs import blobs, fields, paths, plain, specs, tickets
+from webapp.runs import blobs, fields, paths, plain, preparing, specs, tickets
 from webapp.runs.actions.inputs import resolve
 from webapp.runs.actions.transitions import announce
 from webapp.runs.errors import PathRefused
@@ -37,10 +37,11 @@ def submit(
 ) -> Run:
     """A queued run and a ticket for it. Raises Invalid with every broken rule; then nothing is written.
 
-    The row holds the spec as validated, defaults filled in, so that it means the same when defaults change. `share`:
-    runs of one share (a sweep) take turns with the project's other runs.
+    The row holds the spec as validated, defaults filled in, so that it means the same when defaults change; a scaling
+    fit's query is looked up (see preparing.py). `share`: runs of one share (a sweep) take turns with the project's
+    other runs.
     """
-    parsed = _parsed(spec)
+    parsed = preparing.prepared(_parsed(spec), project, cloned_from)
     with transaction.atomic():
         errors: list[FieldError] = []
         inputs = [resolve(errors, spec, reference, user, project) for reference in references(parsed)]
