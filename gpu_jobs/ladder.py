@@ -2,7 +2,8 @@
 
 The largest rung stays `reach` times below the target budget. Learning rate and batch are those of the Step Law (Li et
 al. 2025), whose N is without embeddings, head and norms; costs are 6 N D with that N. The law was fitted from about 60
-million parameters up: for tiny models its rates are extrapolated, and high. Which further run would narrow the fit most
+million parameters up: for tiny models its rates are extrapolated, and high. They are told as the law has them (0.042 for
+1e5 parameters and 2e6 tokens): what queues tiny models caps them. Which further run would narrow the fit most
 is in `engine.laws.planning`.
 """
 

@@ -8,6 +8,9 @@ The result (`run.result`); a number that can't be told is null, and every key is
      "derived": {"a": 0.51, "b": 0.49, "G": ...},       # numbers made of them; {} where the law has none
      "intervals": {"alpha": {"low": .., "high": .., "se": .., "median": .., "identified": true}, ...},
                                                         # free and derived; null without a bootstrap
+     "profiles": null | {"alpha": {"low": .., "high": .., "flat": false, "values": [...], "statistic": [...],
+                  "threshold": 3.9}, ...},          # of exponents, at bootstrap.level; low or high is null where no
+                                                        # value there is ruled out; null of laws of optima
      "objective": {"name": "huber_log", "delta": 0.001, "value": 0.00101827, "points": 240},   # a sum over points
      "outliers": {"rule": "kept where loss < its value number 5 from the top", "dropped": 5, "incomplete": 0},
      "minima": [{"value": .., "relative": 0.0, "parameters": {...}}, ...],     # best first; all within 1 % of it

@@ -26,11 +26,16 @@ def descend(
     *,
     rounds: int = ROUNDS,
     tolerance: float = TOLERANCE,
+    held: Array | None = None,
 ) -> tuple[Array, Array]:
-    """The vectors at the end of their descent, and the scaled objective there. Never worse than where they began."""
+    """The vectors at the end of their descent, and the scaled objective there. Never worse than where they began.
+
+    `held`, (batch,), is a parameter of each vector that does not move.
+    """
     found, values = np.array(vectors, float), np.empty(len(vectors))
     for rows in blocks(len(vectors), problem.points):
-        batch = _Batch(problem, found[rows], None if counts is None else counts(rows))
+        here = None if held is None else held[rows]
+        batch = _Batch(problem.at(rows), found[rows], None if counts is None else counts(rows), here)
         for _ in range(rounds):
             if not len(batch.open):
                 break
@@ -42,9 +47,13 @@ def descend(
 class _Batch:
     """One block of vectors. `open` are those that still move."""
 
-    def __init__(self, problem: Problem, vectors: Array, counts: Array | None) -> None:
+    def __init__(self, problem: Problem, vectors: Array, counts: Array | None, held: Array | None) -> None:
         self.problem, self.vectors, self.counts = problem, vectors, counts
+        self.moves = np.ones(vectors.shape)
+        if held is not None:
+            self.moves[np.arange(len(held)), held] = 0.0
         self.values, self.gradients = problem.slope(vectors, counts)
+        self.gradients *= self.moves
         self.inverse = np.zeros((*vectors.shape, vectors.shape[1]))
         self.idle = np.zeros(len(vectors), int)
         self.fresh = np.ones(len(vectors), bool)
@@ -88,7 +97,8 @@ class _Batch:
         for _ in range(HALVINGS):
             at = rows[seeking]
             trial = self.vectors[at] + lengths[seeking, None] * directions[seeking]
-            values, gradients = self.problem.slope(trial, None if self.counts is None else self.counts[at])
+            values, gradients = self.problem.at(at).slope(trial, None if self.counts is None else self.counts[at])
+            gradients *= self.moves[at]
             falls = values <= self.values[at] + ARMIJO * lengths[seeking] * descents[seeking]
             falls &= values < self.values[at]
             good = at[falls]
@@ -120,7 +130,9 @@ class _Batch:
         """The inverse of the damped Gauss-Newton matrix."""
         if not len(rows):
             return
-        found = self.problem.curvature(self.vectors[rows], None if self.counts is None else self.counts[rows])
+        found = self.problem.at(rows).curvature(self.vectors[rows], None if self.counts is None else self.counts[rows])
+        moves = self.moves[rows]
+        found = found * moves[:, None, :] * moves[:, :, None]
         diagonal = np.einsum("bii->bi", found)
         floor = 1e-12 * np.maximum(diagonal.max(1, keepdims=True), 1e-200)
         damped = found + DAMPING * np.eye(found.shape[1]) * np.maximum(diagonal, floor)[:, :, None]

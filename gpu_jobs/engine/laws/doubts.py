@@ -10,12 +10,14 @@ import numpy as np
 from gpu_jobs.engine.laws.minima import NEAR, Minima
 from gpu_jobs.engine.laws.objectives import Array
 from gpu_jobs.engine.laws.problem import Problem, stacked
+from gpu_jobs.engine.laws.profiling import Profile
 from gpu_jobs.errors import DataError
 
 LEAST_RANGE = 2.0  # times: a variable that spans less says nothing about its exponent
 FARTHEST = 10.0  # times the range of the points
 SINGULAR = 1e-7  # of the derivatives, columns at unit length
 WIDEST = 1e4  # high / low of a positive parameter
+FAR_WIDER = 4.0  # times: a profile this much wider than the draws shows a valley that they did not find
 TALLEST = 100.0  # a prediction this many times the largest measured value is a pole
 
 
@@ -34,7 +36,9 @@ def check_number(points: int, free: int, few_points: str) -> list[dict[str, str]
     return [doubt("few_points", f"{told}: the fit goes through nearly every point, whatever the law.")]
 
 
-def unidentified(problem: Problem, best: Array, draws: Mapping[str, Array]) -> dict[str, str]:
+def unidentified(
+    problem: Problem, best: Array, draws: Mapping[str, Array], known: Mapping[str, Profile]
+) -> dict[str, str]:
     """Parameters that these points do not determine, each with the reason."""
     found: dict[str, str] = {}
     for each in problem.knobs.free:
@@ -54,7 +58,24 @@ def unidentified(problem: Problem, best: Array, draws: Mapping[str, Array]) -> d
             found.setdefault(each.name, f"95 % of its draws span {low:.2g} to {high:.2g}")
         if each.exponent_of and low <= 0 <= high:
             found.setdefault(each.name, f"95 % of its draws span {low:.2g} to {high:.2g}, which includes 0")
+    for name, profile in known.items():
+        if why := _is_flat(profile, draws.get(name, np.empty(0))):
+            found.setdefault(name, why)
     return found
+
+
+def _is_flat(profile: Profile, draws: Array) -> str:
+    """Why a profile says more than the draws do; empty where it does not."""
+    if profile.low is None or profile.high is None:
+        side = profile.values[0] if profile.low is None else profile.values[-1]
+        return f"its profile is flat: held at {side:.2g} the law fits hardly worse"
+    values = draws[np.isfinite(draws)]
+    if len(values) < 20:
+        return ""
+    low, high = np.quantile(values, [0.025, 0.975])
+    if profile.high - profile.low <= FAR_WIDER * (high - low):
+        return ""
+    return f"its profile holds {profile.low:.2g} to {profile.high:.2g}, its draws only {low:.2g} to {high:.2g}"
 
 
 def _dependent(problem: Problem, best: Array) -> list[str]:

@@ -48,7 +48,7 @@ def minima(problem: Problem, polish: int = 50) -> Minima:
     order = np.argsort(scores)[: CANDIDATES * polish]
     order = order[np.isfinite(scores[order])]
     if not len(order):
-        raise DataError(f"law {problem.knobs.name!r} has no value at any start: look at the points for zeros and units")
+        raise DataError(f"law {problem.knobs.name!r} has no value at any start: {_suspects(problem)}")
     ends, values = descend(problem, starts[order], rounds=FIRST_ROUNDS)
     best = np.argsort(values)[:polish]
     ends, values = descend(problem, ends[best])
@@ -56,6 +56,12 @@ def minima(problem: Problem, polish: int = 50) -> Minima:
     found, values = _distinct(problem, ends, np.sort(values))
     vectors, values = _polished(problem, found)
     return Minima(vectors, values, ends, len(starts), len(best))
+
+
+def _suspects(problem: Problem) -> str:
+    low = {name: float(values.min()) for name, values in problem.variables.items()}
+    found = [f"{name} must be positive, its least value is {value:g}" for name, value in low.items() if value <= 0]
+    return "; ".join(found) or "look at the units of the points, or give other starts"
 
 
 def grid(problem: Problem) -> Array:

@@ -51,7 +51,11 @@ class Problem:
 
     @property
     def points(self) -> int:
-        return len(self.target)
+        return int(self.target.shape[-1])
+
+    def at(self, rows: Any) -> Problem:
+        """The problem of some rows of a batch: this one, as they all have these points (but see `reducing`)."""
+        return self
 
     def natural(self, vectors: Array) -> Array:
         """In the parameters' own scale, (batch, free)"""
@@ -72,7 +76,7 @@ class Problem:
     def predict(self, vectors: Array, variables: Mapping[str, Array] | None = None) -> Array:
         """The target of each vector, (batch, points); NaN or infinite where the law has no value."""
         read = self.variables if variables is None else variables
-        size = len(next(iter(read.values())))
+        size = next(iter(read.values())).shape[-1]
         with np.errstate(all="ignore"):
             found = registry.method_of(self.knobs).module.predict(self.knobs, self.params(vectors), read)
         return np.broadcast_to(np.asarray(plain(found), float), (len(vectors), size))

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gpu_jobs import formula
+from gpu_jobs import formula, registry
 from gpu_jobs.context import Context
+from gpu_jobs.engine.laws import cells
 from gpu_jobs.engine.laws.objectives import Array
 from gpu_jobs.errors import DataError
 from gpu_jobs.law import LawKnobs
-from gpu_jobs.points import MOST_POINTS, Columns, Holdout, Points, RunPoints, TablePoints, UploadPoints
+from gpu_jobs.points import Columns, Holdout, Points, RunPoints, TablePoints, UploadPoints
 
 Column = Any  # (rows,), of numbers, or of text where a value is no number
 
@@ -49,13 +48,14 @@ def read(points: Points, context: Context, knobs: LawKnobs, needs: Sequence[str]
     rows = len(next(iter(columns.values()), ()))
     for name, text in points.compute.items():
         columns[name] = np.broadcast_to(computed(text, columns, f"points.compute.{name}"), rows)
+    columns |= {name: _numeric(columns[name], name) for name in needs if name in columns}
     _derive(columns)
     if points.run_column:
         runs = list(_known(columns, points.run_column, "points.run_column"))
     table = Table(columns, np.arange(rows), runs)
     if points.filter:
         table = table.take(_mask(computed(points.filter, columns, "points.filter"), rows, "points.filter"))
-    return _without_outliers(_complete(table, needs), points.drop_highest, knobs.target)
+    return _without_outliers(_complete(table, needs, infinite(knobs)), points.drop_highest, knobs.target)
 
 
 def _raw(points: Points, context: Context) -> tuple[Columns, Sequence[Any] | None]:
@@ -63,7 +63,7 @@ def _raw(points: Points, context: Context) -> tuple[Columns, Sequence[Any] | Non
         case TablePoints():
             return points.columns, None
         case UploadPoints():
-            return _csv(context.inputs[f"upload:{points.upload}"]), None
+            return cells.read(context.inputs[f"upload:{points.upload}"]), None
         case RunPoints(columns=None):
             raise DataError(f"points: the query {points.query!r} was not looked up: queue this fit from the site")
         case RunPoints():
@@ -71,28 +71,17 @@ def _raw(points: Points, context: Context) -> tuple[Columns, Sequence[Any] | Non
     raise DataError(f"points: no way to read {type(points).__name__}")
 
 
-def _csv(path: Path) -> Columns:
-    """Raises DataError at a file that is no table."""
-    found = next((each for each in sorted(path.iterdir()) if each.is_file()), path) if path.is_dir() else path
-    try:
-        with found.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = csv.reader(file)
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"points: the upload is no CSV file with a header: {error}") from error
-    if len(rows) > MOST_POINTS:
-        raise DataError(f"points: the upload has {len(rows):,} rows, more than {MOST_POINTS:,}")
-    for number, row in enumerate(rows):
-        if len(row) != len(header):
-            raise DataError(f"points: row {number + 2} of the upload has {len(row)} values, the header {len(header)}")
-    return {name: [row[index] for row in rows] for index, name in enumerate(header)}
-
-
 def _column(values: Sequence[float | str | None]) -> Column:
-    """Numbers, an empty one as NaN; text where one is neither."""
+    """Numbers, an empty one as NaN; text where one is neither, though it may be a number that is written otherwise."""
     try:
-        return np.array([math.nan if value is None or value == "" else float(value) for value in values])
+        return np.array([math.nan if cells.is_missing(value) else float(value or 0) for value in values])
     except ValueError:
         return np.array(["" if value is None else str(value) for value in values])
+
+
+def _numeric(column: Column, name: str) -> Column:
+    """Text like 1,234,567 or 70M as numbers. Raises DataError, naming the column, where it is none."""
+    return column if column.dtype.kind in "fib" else np.array(cells.numbers(column.tolist(), name))
 
 
 def computed(text: str, columns: Mapping[str, Column], field: str) -> Any:
@@ -100,11 +89,13 @@ def computed(text: str, columns: Mapping[str, Column], field: str) -> Any:
     if text in columns:
         return columns[text]
     parsed = formula.parse(text, conditions=True)
-    for name in parsed.names:
-        _known(columns, name, field)
+    given = {name: _known(columns, name, field) for name in parsed.names}
     try:
         with np.errstate(all="ignore"):
-            return np.asarray(parsed.value(columns))
+            try:
+                return np.asarray(parsed.value(given))
+            except TypeError:  # text where a number is asked
+                return np.asarray(parsed.value({name: _numeric(each, name) for name, each in given.items()}))
     except (TypeError, ValueError, ArithmeticError) as error:
         raise DataError(f"{field}: {text!r} can't be computed: {error}") from error
 
@@ -132,31 +123,25 @@ def _mask(values: Any, rows: int, field: str) -> Array:
     return np.asarray(np.broadcast_to(values, rows))
 
 
-def _complete(table: Table, needs: Sequence[str]) -> Table:
+def infinite(knobs: LawKnobs) -> Sequence[str]:
+    """The columns in which an infinite value counts: a run that diverged."""
+    return tuple(getattr(registry.method_of(knobs).module, "INFINITE", ()))
+
+
+def _complete(table: Table, needs: Sequence[str], infinite: Sequence[str]) -> Table:
     """The rows with a finite value in every needed column."""
     good = np.ones(len(table.rows), bool)
     for name in needs:
         column = _known(table.columns, name, "points")
-        if column.dtype.kind != "f":
-            wrong = next(value for value in column if not _is_number(value))
-            raise DataError(f"points: column {name!r} must hold numbers, not {wrong!r}")
-        good &= np.isfinite(column)
+        good &= ~np.isnan(column) if name in infinite else np.isfinite(column)
     if not good.any():
         raise DataError(f"points: no row has a value in all of {', '.join(needs)}")
     kept = table.take(good)
     return Table(kept.columns, kept.rows, kept.runs, incomplete=int((~good).sum()))
 
 
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return str(value) == ""
-    return True
-
-
 def _without_outliers(table: Table, count: int, target: str) -> Table:
-    if not count:
+    if not count or target not in table.columns:
         return table
     values = table.columns[target]
     if count >= len(values):

@@ -16,7 +16,9 @@ Optional:
 
     derived(knobs, params) -> {name: value} numbers made of the parameters that get intervals, too
     optimum(knobs, params, compute)         (N, D) of least loss at a budget of FLOPs, arrays in, arrays out
-    reduce(knobs, columns) -> columns       what is fitted instead of the points: see isoflop and envelope
+    reduce(knobs, columns) -> columns       what is fitted instead of the points, of the columns in NEEDS: see isoflop
+    reduce_all(knobs, columns, counts)      the same of resamples at once: (columns, present), (resamples, places) each
+    INFINITE                                columns in which an infinite value counts instead of being dropped
 
 One vectorised fitter, `engine.laws`, serves them all. numpy is imported inside functions only.
 """

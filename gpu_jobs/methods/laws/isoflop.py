@@ -3,7 +3,8 @@
     loss = p + q (ln N - ln N_opt)^2   at each C          N_opt = G (C/6)^a,   D_opt = C / (6 N_opt)
 
 (Hoffmann et al. 2022, approach 2.) Rows whose C agree within `tolerance` are one slice. A slice counts only where it
-has at least 3 sizes, its parabola opens upwards, and its optimum lies within its sizes.
+has at least 3 sizes, its parabola opens upwards, and its optimum lies within its sizes. Resamples keep the slices of
+all rows.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from gpu_jobs.errors import DataError
 from gpu_jobs.law import LawKnobs, Parameter
+from gpu_jobs.reductions import ends, once, only, parabolas
 from gpu_jobs.smooth import log
 
 PAPER = "https://arxiv.org/abs/2203.15556"
@@ -67,24 +68,26 @@ def optimum(knobs: Knobs, params: Mapping[str, Any], compute: Any) -> tuple[Any,
 
 def reduce(knobs: Knobs, columns: Mapping[str, Any]) -> dict[str, Any]:
     """C, N_opt, D_opt, loss and curvature of each slice. Raises DataError where no slice has an optimum."""
+    said = "isoflop: no budget has 3 sizes with a least loss between them: add smaller or larger ones"
+    return only(*reduce_all(knobs, columns, once(columns)), said)
+
+
+def reduce_all(knobs: Knobs, columns: Mapping[str, Any], counts: Any) -> tuple[dict[str, Any], Any]:
+    """The same of resamples, (resamples, slices) each, and whether the slice has an optimum."""
     import numpy
 
     size, compute, loss = (columns[name] for name in NEEDS)
     found = []
     for rows in slices(compute, knobs.tolerance):
-        x, y = numpy.log(size[rows]), loss[rows]
-        if len(set(x.round(9))) < 3:
-            continue
-        middle = x.mean()
-        curve, slope, level = numpy.polyfit(x - middle, y, 2)
-        best = middle - slope / (2 * curve) if curve > 0 else numpy.nan
-        if x.min() <= best <= x.max():
-            budget = numpy.exp(numpy.log(compute[rows]).mean())
-            found.append((budget, numpy.exp(best), level - slope**2 / (4 * curve), curve))
-    if not found:
-        raise DataError("isoflop: no budget has 3 sizes with a least loss between them: add smaller or larger ones")
-    C, N, least, curves = numpy.array(found).T
-    return {"C": C, "N_opt": N, "D_opt": C / (6 * N), "loss": least, "curvature": curves}
+        x, weights = numpy.log(size[rows]), counts[:, rows]
+        curve, (low, high) = parabolas(x, loss[rows], weights), ends(x, weights)
+        with numpy.errstate(all="ignore"):
+            good = (curve.curve > 0) & (low <= curve.vertex) & (curve.vertex <= high)
+            budget = numpy.exp(weights @ numpy.log(compute[rows]) / weights.sum(1))
+            found.append((budget, numpy.exp(curve.vertex), curve.extreme, curve.curve, good))
+    C, N, least, curves, present = (numpy.stack(side, axis=1) for side in zip(*found, strict=True))
+    with numpy.errstate(all="ignore"):
+        return {"C": C, "N_opt": N, "D_opt": C / (6 * N), "loss": least, "curvature": curves}, present
 
 
 def slices(compute: Any, tolerance: float) -> list[Any]:

@@ -3,8 +3,9 @@
     ln L = a ln N + b ln E' + c ln N ln E' + d
     1/E' = 1 / (E - 1 + 1/(1/E_start - 1/E_max)) + 1/E_max
 
-(Clark et al. 2022, unified scaling laws for routed language models.) E' is E saturated between E_start and E_max. They
-write logarithms of base 10: exponents a and b are the same, their c is ln 10 times this one, their d this one / ln 10.
+(Clark et al. 2022, unified scaling laws for routed language models; the formula as others quote it, not read in the
+paper itself.) E' is E saturated between E_start and E_max. Where a table has logarithms of base 10 (those of the paper
+are unchecked), exponents a and b are the same, its c is ln 10 times this one, its d this one / ln 10.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     L(S, N, D) = (a_S (1 - S)^b_S + c_S) (1/N)^b_N + (a_D/D)^b_D + c
 
-(Frantar et al. 2023, for sparsely connected foundation models.) N counts the weights that are not zero.
+(Frantar et al. 2023, for sparsely connected foundation models; equation 1 as others quote it, not read in the paper
+itself.) N counts the weights that are not zero.
 """
 
 from __future__ import annotations

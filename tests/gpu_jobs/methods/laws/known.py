@@ -11,6 +11,7 @@ import numpy as np
 from gpu_jobs import registry
 from gpu_jobs.engine.laws.objectives import Array, loss_of
 from gpu_jobs.engine.laws.problem import Problem
+from gpu_jobs.methods.laws import efficiency_leverage
 from gpu_jobs.points import HuberLog, LeastSquaresLog
 
 RANDOM = np.random.RandomState(0)
@@ -39,6 +40,14 @@ class Known:
 
 SIZES, TOKENS = spread(1e7, 1e10), spread(1e9, 1e12)
 CHINCHILLA = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
+BITS = [3.0, 4.0, 6.0, 8.0, 16.0]
+VERIFIER = {
+    "p": 0.58,
+    "r_easy": 0.87,
+    "r_hard": 0.13,
+    "c": 1.0,
+    "s": 0.75,
+}  # Stroebl et al., Llama 3.1 8B on HumanEval+
 KNOWN = {
     "chinchilla": Known({"name": "chinchilla"}, CHINCHILLA, {"N": SIZES, "D": TOKENS}),
     "chinchilla, tied": Known(
@@ -102,6 +111,34 @@ KNOWN = {
         {"name": "precision"},
         {**CHINCHILLA, "gamma": 2.7},
         {"N": SIZES, "D": TOKENS, "P": RANDOM.choice([3.0, 4.0, 6.0, 8.0, 16.0], POINTS)},
+    ),
+    "precision of parts": Known(
+        {"name": "precision", "of": "parts"},
+        {**CHINCHILLA, "gamma_w": 2.7, "gamma_a": 2.2, "gamma_kv": 0.95},
+        {"N": SIZES, "D": TOKENS, **{f"P_{part}": RANDOM.choice(BITS, POINTS) for part in ("w", "a", "kv")}},
+    ),
+    "precision, all alike": Known(
+        {"name": "precision", "of": "equal"},
+        {**CHINCHILLA, "gamma": 2.0},
+        {"N": SIZES, "D": TOKENS, "P": RANDOM.choice(BITS, POINTS)},
+    ),
+    "samples": Known({"name": "samples"}, {"a": 1.8, "b": 0.35}, {"k": spread(1, 1e4)}),
+    "imperfect_verifier": Known(
+        {"name": "imperfect_verifier", "fixed": {"c": 1.0}}, VERIFIER, {"k": np.repeat(np.arange(1.0, 25.0), 2)}
+    ),
+    "imperfect_verifier, at a cost": Known(
+        {"name": "imperfect_verifier", "cost": 0.5, "fixed": {"c": 1.0, "s": 0.75}},
+        VERIFIER,
+        {"k": np.repeat(np.arange(1.0, 25.0), 2)},
+    ),
+    "efficiency_leverage": Known(
+        {"name": "efficiency_leverage", "fixed": {"A_max": 5.28e16}},
+        efficiency_leverage.PUBLISHED,
+        {"A": spread(0.008, 1.0), "G": RANDOM.choice([2.0, 4.0, 8.0, 12.0, 16.0], POINTS), "C": spread(1e18, 1e21)},
+    ),
+    "repeated_data": Known({"name": "repeated_data"}, {"c": 1e-4, "a": 0.7}, {"N": SIZES}),
+    "lr_sensitivity": Known(
+        {"name": "lr_sensitivity", "initial_loss": 10.0}, {"c": 1e-3, "a": 0.3}, {"N": spread(1e7, 1e10)}
     ),
     "routing": Known(
         {"name": "routing"},
