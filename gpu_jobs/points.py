@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -42,7 +43,8 @@ class Points(Source):
     )
     compute: dict[str, str] = Field(
         default_factory=dict,
-        description="Columns made of others by a formula, in order: N: `Model Size`, D: `Training FLOP` / (6 * N).",
+        description="Columns made of others by a formula, one of another too: N: `Model Size`, D: `Training FLOP` / "
+        "(6 * N).",
     )
     run_column: str | None = Field(
         None, max_length=200, description="The column that tells a row's run, for resampling."
@@ -64,6 +66,19 @@ class Points(Source):
         for name, text in given.items():
             condition(text, f"compute.{name}")
         return given
+
+    @property
+    def formulas(self) -> dict[str, str]:
+        """`compute`, each after those that it is made of: a JSON object has no order that a database must keep.
+
+        Columns that are made of each other stay in the given order; one made of itself replaces the source's own.
+        """
+        names = {name: formula.parse(text, conditions=True).names for name, text in self.compute.items()}
+        before = {name: {each for each in used if each in names and each != name} for name, used in names.items()}
+        try:
+            return {name: self.compute[name] for name in TopologicalSorter(before).static_order()}
+        except CycleError:
+            return self.compute
 
 
 def _equal_lengths(columns: Columns) -> Columns:

@@ -1,18 +1,4 @@
-// The compare page: its charts, and what is drawn as a file, on the ground of the present theme.
+// The compare page: its charts, and what is drawn as a file.
 
 import "./charts.js";
-import { plotly } from "./plotly.js";
-import { token } from "./figure.js";
-
-document.addEventListener("click", async ({ target }) => {
-  const button = target.closest("[data-download]");
-  if (!button) return;
-  const panel = button.closest(".panel");
-  const plot = panel.querySelector("[data-figure]");
-  if (!plot.data) return; // not drawn yet
-  const Plotly = await plotly();
-  await Plotly.downloadImage(
-    { data: plot.data, layout: { ...plot.layout, paper_bgcolor: token("--surface") } },
-    { format: button.dataset.download, filename: panel.id, width: plot.clientWidth, height: plot.clientHeight, scale: 2 },
-  );
-});
+import "./download.js";

@@ -15,15 +15,15 @@ document.addEventListener("keydown", (event) => {
 
 function pressKey(key) {
   const keys = prefix ? `${prefix} ${key}` : key;
-  const control = document.querySelector(`[data-key="${CSS.escape(keys)}"]`) ?? find(keys);
+  const control = find(keys, document.getElementById("main")) ?? find(keys); // what the page itself has goes first
   clearPrefix();
   if (control) return press(control);
   if (document.querySelector(`[data-key^="${CSS.escape(keys)} "]`)) holdPrefix(keys);
   return false;
 }
 
-function find(keys) {
-  return [...document.querySelectorAll("[data-key]")].find((element) => element.dataset.key === keys);
+function find(keys, within = document) {
+  return [...(within?.querySelectorAll("[data-key]") ?? [])].find((element) => element.dataset.key === keys);
 }
 
 function press(control) {

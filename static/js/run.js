@@ -30,6 +30,7 @@ function readHead() {
 function state({ status, step, steps }) {
   const bar = document.querySelector(".run-progress");
   if (bar && steps) Object.assign(bar, { max: steps, value: step });
+  if (page.dataset.reloads !== undefined && status === "succeeded") return location.reload(); // its result is the page
   refreshHead(status !== page.dataset.status);
   page.dataset.status = status;
 }

@@ -14,8 +14,11 @@ from webapp.accounts.models import Project, Role
 from webapp.accounts.roles import allows, projects_of
 from webapp.http import PROJECT_KEY
 from webapp.pages import queries
+from webapp.pages.scaling.listing import scaling_count
 from webapp.pages.sweeps.table import live_count
 from webapp.runs.queries import living_workers
+
+BELOW = {"scaling": ("fit", "fits", "ladder", "ladders")}  # pages below an entry that are called otherwise
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Chrome:
             self._item("Runs", "runs", slug, count=queries.run_count(self.project.pk), key="g r"),
             self._item("Compare", "compare", key="g c"),
             self._item("Sweeps", "sweeps", slug, count=live_count(self.project.pk), key="g s"),
+            self._item("Scaling", "scaling", slug, count=scaling_count(self.project.pk), key="g l"),
             *self._mounted("Schedules", "schedules", slug),
             *self._mounted("Protocols", "protocols", slug),
             self._item("Queue", "queue", count=queries.waiting_count(), key="g q"),
@@ -115,7 +119,7 @@ class Chrome:
         """A page below another marks it too: run and run-new mark runs, method marks methods."""
         match = self.request.resolver_match
         here = match.url_name or "" if match else ""
-        return here == name or here.split("-")[0] == name.rstrip("s")
+        return here == name or here.split("-")[0] in (name.rstrip("s"), *BELOW.get(name, ()))
 
 
 def chrome(request: HttpRequest) -> dict[str, Any]:

@@ -38,6 +38,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:slug>/runs/", include("webapp.pages.runs.urls")),
     path("p/<slug:slug>/sweeps/", include("webapp.pages.sweeps.urls")),
     path("p/<slug:slug>/protocols/", include("webapp.pages.protocols.urls")),
+    path("p/<slug:slug>/scaling/", include("webapp.pages.scaling.urls")),
     path("p/<slug:slug>/schedules/", include("webapp.pages.schedules.urls")),
     path("compare/", compare.compare, name="compare"),
     path("compare/figures/<str:name>/", compare.figure, name="compare-figure"),

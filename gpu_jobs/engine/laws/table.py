@@ -46,7 +46,7 @@ def read(points: Points, context: Context, knobs: LawKnobs, needs: Sequence[str]
     raw, runs = _raw(points, context)
     columns = {name: _column(values) for name, values in raw.items()}
     rows = len(next(iter(columns.values()), ()))
-    for name, text in points.compute.items():
+    for name, text in points.formulas.items():
         columns[name] = np.broadcast_to(computed(text, columns, f"points.compute.{name}"), rows)
     columns |= {name: _numeric(columns[name], name) for name in needs if name in columns}
     _derive(columns)

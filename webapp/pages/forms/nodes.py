@@ -30,7 +30,8 @@ class Node:
 
 @dataclass(kw_only=True)
 class Knob(Node):
-    """One value. `widget` names the template's branch: text, number, select, switch, list, json, run or upload."""
+    """One value. `widget` names the template's branch: text, number, select, switch, list, json, lines, run or
+    upload."""
 
     widget: str
     value: str
@@ -38,6 +39,7 @@ class Knob(Node):
     choices: Sequence[str] = ()
     bounds: str = ""
     unit: str = ""
+    rows: int = 3  # of a text of several lines
     required: bool = False
 
 

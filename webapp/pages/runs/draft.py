@@ -65,15 +65,20 @@ def turn(draft: Draft, *, to_text: bool) -> None:
 
 
 def upload(request: PageRequest, project: Project, draft: Draft) -> None:
-    """Keeps the file that came with the form and names it in the spec."""
-    file = request.FILES["file"]
+    """Keeps the file that came with the form and names it in the spec, at the part that takes an upload."""
+    file, part = request.FILES["file"], _part(draft.values)
     if not isinstance(file, UploadedFile):
         return
     try:
         kept = actions.add_upload(project=project, user=request.user, name=file.name or "", chunks=file.chunks())
     except Invalid as error:
-        draft.errors += [{"loc": ["data", "upload"], "msg": item["msg"]} for item in error.errors]
+        draft.errors += [{"loc": [part, "upload"], "msg": item["msg"]} for item in error.errors]
     except TooLarge as error:
-        draft.errors.append({"loc": ["data", "upload"], "msg": str(error)})
+        draft.errors.append({"loc": [part, "upload"], "msg": str(error)})
     else:
-        draft.values["data"] = {**draft.values.get("data", {}), "source": "upload", "upload": kept.pk}
+        draft.values[part] = {**draft.values.get(part, {}), "source": "upload", "upload": kept.pk}
+
+
+def _part(values: dict[str, Any]) -> str:
+    chosen = (name for name, value in values.items() if isinstance(value, dict) and value.get("source") == "upload")
+    return next(chosen, "data")

@@ -16,8 +16,12 @@ from webapp.metrics.queries import summaries
 from webapp.pages.runs import artifacts, describe, facts, notes, panels
 from webapp.pages.runs.merged import merged_of
 from webapp.pages.runs.shrunk import shrunk_of
+from webapp.pages.scaling import panels as fit_panels
+from webapp.pages.scaling.result import fitted_of
 from webapp.runs.models import Artifact, Attempt, LogLine, Run
 from webapp.runs.states import FINAL, PAUSABLE, REQUEUEABLE, STOPPABLE, Status
+from webapp.scaling import reading
+from webapp.scaling.models import Revision
 from webapp.sweeps.models import Replicate
 
 TABS = {
@@ -58,6 +62,7 @@ def charts(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
         "metrics": found[run.pk],
         "shrunk": shrunk_of(run),
         "merged": merged_of(run),
+        **(_fit(run) if run.kind == "scaling_fit" else {}),
         "lines": _lines(run, LOG_GLANCE),
     }
     return _tab(request, run, "charts", attempts, extra)
@@ -114,6 +119,13 @@ def head(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
     return render(request, "parts/run_head_update.html", _context(request, run, "", _attempts(run)))
 
 
+def _fit(run: Run) -> dict[str, Any]:
+    """The charts of a scaling fit, and the revision that it is."""
+    read = reading.read(run)
+    revision = Revision.objects.filter(run=run).select_related("fit").first()
+    return {"fit_panels": fit_panels.of_run(run, read) if read else [], "revision": revision}
+
+
 def _tab(request: PageRequest, run: Run, tab: str, attempts: list[Attempt], extra: dict[str, Any]) -> HttpResponse:
     context = {**_context(request, run, tab, attempts), **extra}
     tab_template = f"parts/run_{tab}.html"
@@ -121,15 +133,16 @@ def _tab(request: PageRequest, run: Run, tab: str, attempts: list[Attempt], extr
 
 
 def _context(request: PageRequest, run: Run, tab: str, attempts: list[Attempt]) -> dict[str, Any]:
-    slug = run.project.slug
+    slug, fitted = run.project.slug, fitted_of(run)
     return {
         "run": run,
         "project": run.project,
         "replicate": Replicate.objects.filter(run=run).select_related("trial__sweep").first(),
         "attempts": attempts,
         "marks_json": json.dumps(panels.marks_of(attempts)),
-        "facts": facts.facts_of(run),
-        "notes": notes.notes_of(run, attempts),
+        "fitted": fitted,
+        "facts": fitted.facts if fitted else facts.facts_of(run),
+        "notes": [*notes.notes_of(run, attempts), *(fitted.notes if fitted else [])],
         "tabs": [_tab_link(run, key, tab, len(attempts)) for key in TABS],
         "possible": possible(run) if allows(request.user, run.project, Role.EDITOR) else {},
         "is_live": run.status not in FINAL,
