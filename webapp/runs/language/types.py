@@ -10,8 +10,8 @@ from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import BooleanField, Case, F, FloatField, Func, Q, TextField, Value, When
-from django.db.models.expressions import BaseExpression, Combinable
+from django.db.models import BooleanField, Case, FloatField, Func, Q, TextField, Value, When
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Coalesce, TruncDate
 from django.db.models.lookups import Exact, GreaterThan, GreaterThanOrEqual, IsNull, LessThan, LessThanOrEqual
 from django.utils.dateparse import parse_date, parse_datetime
@@ -20,7 +20,7 @@ from django.utils.timezone import is_naive, make_aware
 from webapp.runs.language import tree
 from webapp.runs.language.parsing import Fault
 
-Expression = Combinable | BaseExpression | F
+Expression = Combinable
 LOOKUPS: Mapping[str, Any] = {
     "=": Exact, "<": LessThan, "<=": LessThanOrEqual, ">": GreaterThan, ">=": GreaterThanOrEqual,
 }  # fmt: skip
@@ -65,7 +65,7 @@ class Below(Func):
 
     template = "(%(expressions)s)"
     arg_joiner = " #> "
-    output_field = models.JSONField()
+    output_field: models.Field[Any, Any] = models.JSONField()
 
 
 class TextBelow(Below):
