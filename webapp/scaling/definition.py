@@ -31,7 +31,7 @@ else:
     LawKnobs = registry.union("laws")
 
 STEP_LAW_FROM = 60_000_000  # parameters of the smallest models that the Step Law was fitted on
-TINY_CAP = 0.005  # see benchmarks/tiny_rates.py
+TINY_CAP = 0.003  # see benchmarks/tiny_rates.py
 KNOWN_OF_A_RUNG = {"N", "D", "C", "M"}
 OPTIMA = "N_opt"  # what laws explain that go through the best sizes of slices, and not through single runs
 MOST_RUNGS = 200
@@ -106,7 +106,7 @@ class StepLaw(Part):
         gt=0,
         le=10,
         description="Highest rate of models below 60 million parameters, where the law is extrapolated and too high. "
-        "0.005 is measured on models of 3 thousand to 200 thousand parameters. Empty: no cap.",
+        "0.003 is best at 27 to 200 thousand parameters, 0.01 at 3 to 7 thousand (measured). Empty: no cap.",
         json_schema_extra={"log": True},
     )
 
@@ -189,6 +189,18 @@ class Definition(Part):
         if holdout and law is not None and law.target == OPTIMA:
             raise ValueError(f"law {law.name!r} foresees the best size of a slice and no single run: set holdout to 0")
         return holdout
+
+
+def laws() -> list[str]:
+    """Those that can go through rungs as they come, and the one that is typed."""
+    return [method.name for method in registry.methods("laws").values() if _can_be_told(method)]
+
+
+def _can_be_told(law: registry.Method) -> bool:
+    if any(field.is_required() for name, field in law.knobs.model_fields.items() if name != "name"):
+        return True
+    usual: Any = law.knobs(name=law.name)
+    return set(usual.variables) <= KNOWN_OF_A_RUNG and usual.target in ("loss", OPTIMA)
 
 
 def checked(definition: Mapping[str, Any]) -> Definition:
