@@ -7,6 +7,8 @@ from webapp.accounts.roles import allows, projects_of
 from webapp.api.errors import Forbidden, NotFound
 from webapp.runs.models import Run
 from webapp.runs.queries import visible
+from webapp.scaling.ladder_queries import visible as visible_ladders
+from webapp.scaling.models import Ladder
 from webapp.sweeps.models import Schedule, Sweep, Trial
 from webapp.sweeps.queries import visible as visible_sweeps
 from webapp.sweeps.scheduling.queries import visible as visible_schedules
@@ -59,6 +61,15 @@ def schedule_or_404(user: User, schedule_id: int, needed: Role = Role.VIEWER) ->
         raise NotFound(f"There is no schedule {schedule_id}.")
     require(user, schedule.project, needed)
     return schedule
+
+
+def ladder_or_404(user: User, ladder_id: int, needed: Role = Role.VIEWER) -> Ladder:
+    """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
+    ladder = visible_ladders(user).filter(pk=ladder_id).first() if 0 < ladder_id <= LARGEST_ID else None
+    if ladder is None:
+        raise NotFound(f"There is no ladder {ladder_id}.")
+    require(user, ladder.project, needed)
+    return ladder
 
 
 def require(user: User, project: Project, needed: Role) -> None:
