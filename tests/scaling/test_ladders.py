@@ -40,7 +40,7 @@ def test_a_ladder_has_a_fit_that_waits_for_points() -> None:
     assert not ladder.fit.revisions.exists()
     spec = ladder.fit.spec
     assert spec["law"]["name"] == "chinchilla" and spec["frontier"] == [1e13]
-    assert spec["points"]["query"] == f"ladder-{ladder.pk} pretrain"
+    assert spec["points"]["query"] == f"tags = 'ladder-{ladder.pk}' and kind = 'pretrain'"
     plan = ladder.rungs.get(number=12).plan
     assert spec["holdout"]["where"] == (
         f"(N == {plan['N']} and steps == {plan['steps']} and batch_size == {plan['batch_size']})"

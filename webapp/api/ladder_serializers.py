@@ -70,7 +70,7 @@ def suggestions(found: Suggestions) -> NextOutput:
         target=TargetOutput(**target.at, loss=target.loss, low=target.low, high=target.high) if target else None,
         choices=[
             ChoiceOutput(
-                **_proposed(each.run), choice=each.number, share=each.share, width=each.width, low=each.low,
+                **_proposed(each.run), choice=each.number, share=each.share, interval_width=each.width, low=each.low,
                 high=each.high, gain_per_flop=each.gain_per_flop,
             )
             for each in found.choices

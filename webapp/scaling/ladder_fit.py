@@ -28,7 +28,7 @@ def spec(ladder: Ladder, definition: Definition, held_out: Iterable[Mapping[str,
     found: dict[str, Any] = {
         "kind": "scaling_fit",
         "law": definition.law.model_dump(mode="json"),
-        "points": {"source": "runs", "query": f"{tag(ladder)} pretrain"},
+        "points": {"source": "runs", "query": f"tags = '{tag(ladder)}' and kind = 'pretrain'"},
         "objective": definition.objective.model_dump(mode="json"),
         "bootstrap": definition.bootstrap.model_dump(mode="json"),
     }

@@ -141,7 +141,7 @@ class TargetOutput(Output):
 class ChoiceOutput(PlannedRung):
     choice: int = Field(description="From 1, the best per FLOP first.")
     share: float = Field(description="Its FLOPs over those of all rungs.")
-    width: float = Field(description="Of the target's interval afterwards, relative to now.")
+    interval_width: float = Field(description="Of the target's interval afterwards, relative to now.")
     low: float | None = Field(description="Expected afterwards, around the same prediction.")
     high: float | None
     gain_per_flop: float = Field(description="-ln(width) per FLOP.")

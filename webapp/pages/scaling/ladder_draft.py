@@ -104,7 +104,10 @@ def opened(spec: Mapping[str, Any] | None = None) -> LadderDraft:
 
 
 def submitted(data: QueryDict) -> LadderDraft:
-    return LadderDraft(drafts.submitted(data), read(schema(), data).get(ROOT, {}))
+    base = drafts.submitted(data)
+    if not base.is_text:  # the form has no model, which is then read as the first that there is
+        base.values.pop("model", None)
+    return LadderDraft(base, read(schema(), data).get(ROOT, {}))
 
 
 def _prune(parent: Parent) -> None:
