@@ -156,6 +156,11 @@ class Holdout(BaseModel):
     where: str | None = Field(
         None, max_length=formula.LONGEST, description="Hold out the rows for which this holds, like N > 1e9."
     )
+    may_be_empty: bool = Field(
+        False,
+        description="Fit all the same while there is no such row yet, as for runs that are still to end.",
+        json_schema_extra={"advanced": True},
+    )
 
     @model_validator(mode="after")
     def _reads(self) -> Self:

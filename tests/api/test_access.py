@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.world import ROLES, Form, World, post
 from tests.runs import scene
+from tests.scaling import ladders
 from tests.scaling import scene as scaling
 from tests.sweeps import scene as sweeps
 from webapp.api.api import api
@@ -58,6 +59,10 @@ def of_sweep(suffix: str, name: str = "sweep") -> Callable[[World], str]:
     return lambda world: f"/sweeps/{getattr(world, name).pk}{suffix}"
 
 
+def of_ladder(suffix: str) -> Callable[[World], str]:
+    return lambda world: f"/ladders/{world.ladder.pk}{suffix}"
+
+
 def of_schedule(suffix: str) -> Callable[[World], str]:
     return lambda world: f"/schedules/{world.schedule.pk}{suffix}"
 
@@ -74,6 +79,7 @@ parameters:
 """
 IMPORT = Form(format="wandb", project="alpha", spec=json.dumps(scene.SPEC), file=WANDB.encode())
 SWEEP = {"project": "alpha", **sweeps.definition()}
+LADDER = {"project": "alpha", **ladders.definition()}
 STUDY = {"project": "alpha", "spec": scene.SPEC}
 SCHEDULE = {"project": "alpha", "name": "n", "cron": "0 2 * * *", "action": {"run": {"spec": scene.SPEC}}}
 FIT = {"project": "alpha", "spec": scaling.table()}
@@ -152,6 +158,14 @@ ROUTES = [
     route("delete_schedule", "DELETE", of_schedule(""), editors(204)),
     route("run_schedule", "POST", of_schedule("/run"), editors(201)),
     route("list_firings", "GET", of_schedule("/firings"), members(200)),
+    route("list_ladders", "GET", "/ladders?project=alpha", members(200)),
+    route("plan_ladder", "POST", "/ladders/plan", members(200), LADDER),
+    route("create_ladder", "POST", "/ladders", editors(201), LADDER),
+    route("get_ladder", "GET", of_ladder(""), members(200)),
+    route("delete_ladder", "DELETE", of_ladder(""), editors(204)),
+    route("cancel_ladder", "POST", of_ladder("/cancel"), editors(200)),
+    route("list_next_runs", "GET", of_ladder("/next"), members(200)),
+    route("queue_next_run", "POST", of_ladder("/next"), editors(201), {"at": {"N": 30000, "D": 600000}}),
     route("list_protocols", "GET", "/protocols", people(200)),
     route("plan_study", "POST", "/protocols/eval_variance/plan", members(200), STUDY),
     route("start_study", "POST", "/protocols/eval_variance", editors(201), STUDY),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -122,6 +123,22 @@ def test_filters_narrow_the_list_together(world: World) -> None:
     found = client.get("/api/v1/runs?project=alpha&tag=keep&kind=pretrain&status=waiting&q=pretrain").json()["items"]
     assert [run["id"] for run in found] == [kept["id"]]
     assert client.get("/api/v1/runs?status=nonsense").status_code == 422
+
+
+def test_a_query_finds_runs_and_a_wrong_one_is_pointed_at(world: World) -> None:
+    client = world.client("owner")
+    external(world, "low", loss=[3.0, 1.0])
+    external(world, "high", loss=[2.0, 4.0])
+    for q, expected in (("metrics.loss > 3", ["high"]), ("metrics.loss.min <= 1 and kind = 'external'", ["low"])):
+        for address in ("/api/v1/runs?", "/api/v1/series?name=loss&"):
+            items = client.get(address + urlencode({"q": f"{q} and name != 'outside'"})).json()["items"]
+            assert [item.get("name") if "id" in item else item["run_name"] for item in items] == expected
+    for address in ("runs?", "series?name=loss&", "compare?"):
+        refused = client.get(f"/api/v1/{address}" + urlencode({"q": "metrics.loss < now"}))
+        assert refused.status_code == 422
+        [error] = refused.json()["errors"]
+        assert error["loc"] == ["q"]
+        assert error["msg"].endswith(f"metrics.loss < now\n{' ' * 15}^")
 
 
 def test_a_patch_changes_what_it_names_only(world: World) -> None:

@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from tests.runs import scene
+from tests.scaling import ladders
 from tests.scaling import scene as scaling
 from tests.sweeps import scene as sweeps
 from tests.sweeps.comparison import masks
@@ -20,7 +21,7 @@ from webapp.metrics import actions as metrics
 from webapp.runs import actions, blobs
 from webapp.runs.models import Run, Upload, Worker
 from webapp.scaling import queries as fits
-from webapp.scaling.models import Fit
+from webapp.scaling.models import Fit, Ladder
 from webapp.sweeps import actions as sweep_actions
 from webapp.sweeps import registry, studies
 from webapp.sweeps.models import Schedule, Sweep, Trial
@@ -138,6 +139,11 @@ class World:
             cron="0 2 * * *",
             action={"run": {"spec": scene.SPEC}},
         )
+
+    @cached_property
+    def ladder(self) -> Ladder:
+        """Twelve runs wait."""
+        return ladders.create(project=self.project, user=self.owner)
 
     def token_of(self, name: str) -> ApiToken:
         return accounts.create_token(getattr(self, name), "a token")[0]

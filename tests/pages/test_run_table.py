@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html as html_module
 import math
 import re
 import time
@@ -195,3 +196,25 @@ def test_bulk_goes_back_to_where_it_came_from_and_nowhere_else(team: Team) -> No
     assert client.post(address, data)["Location"] == "/p/code-models/runs/?q=a"
     assert client.post(address, {**data, "back": "https://evil.example/"})["Location"] == "/p/code-models/runs/"
     assert client.post(address, {**data, "do": "explode"}).status_code == 400
+
+
+def test_the_filter_takes_queries(team: Team) -> None:
+    measure(submit(team, "good", tags=["a"]), "eval/loss", 3.0, 1.0)
+    measure(submit(team, "bad"), "eval/loss", 2.0, 3.0)
+    assert names(team, "?q=metrics.eval/loss+<+2") == ["good"]
+    assert names(team, "?q=tags+!=+'a'+and+metrics.eval/loss.min+>%3D+2") == ["bad"]
+    assert names(team, "?q=not+tags+%3D+a&status=queued&sort=name") == ["bad"]
+
+
+def test_a_wrong_query_is_pointed_at_and_the_table_stays(team: Team) -> None:
+    submit(team, "run")
+    client, address = team.client("viewer"), reverse("runs", args=[team.project.slug]) + "?q=metrics.loss+<+'x'"
+    whole = client.get(address)
+    assert whole.status_code == 422
+    text = html_module.unescape(whole.content.decode())
+    message = f"q: expected a number at character 16, not \"'x'\".\nmetrics.loss < 'x'\n{' ' * 15}^"
+    assert message in text and ">run</a>" in text
+    part = client.get(address, headers={"HX-Request": "true", "HX-Trigger": "filter"})
+    assert part.status_code == 200
+    assert part["HX-Reswap"] == "none" and part["HX-Push-Url"] == "false"
+    assert message in html_module.unescape(part.content.decode()) and "<table" not in part.content.decode()

@@ -7,7 +7,8 @@ from webapp.accounts.roles import allows, projects_of
 from webapp.api.errors import Forbidden, NotFound
 from webapp.runs.models import Run
 from webapp.runs.queries import visible
-from webapp.scaling.models import Fit
+from webapp.scaling.ladder_queries import visible as visible_ladders
+from webapp.scaling.models import Fit, Ladder
 from webapp.scaling.queries import visible as visible_fits
 from webapp.sweeps.models import Schedule, Sweep, Trial
 from webapp.sweeps.queries import visible as visible_sweeps
@@ -70,6 +71,15 @@ def schedule_or_404(user: User, schedule_id: int, needed: Role = Role.VIEWER) ->
         raise NotFound(f"There is no schedule {schedule_id}.")
     require(user, schedule.project, needed)
     return schedule
+
+
+def ladder_or_404(user: User, ladder_id: int, needed: Role = Role.VIEWER) -> Ladder:
+    """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
+    ladder = visible_ladders(user).filter(pk=ladder_id).first() if 0 < ladder_id <= LARGEST_ID else None
+    if ladder is None:
+        raise NotFound(f"There is no ladder {ladder_id}.")
+    require(user, ladder.project, needed)
+    return ladder
 
 
 def require(user: User, project: Project, needed: Role) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple, TypeGuard
 
@@ -27,12 +28,13 @@ class Measured(NamedTuple):
     flops_per_second: float
 
 
-def forecast(total_flops: object, flops_per_step: object) -> Forecast:
+def forecast(total_flops: object, flops_per_step: object, runs: Sequence[Measured] | None = None) -> Forecast:
     """FLOPs over the median FLOP/s of the five finished runs whose FLOPs per step are nearest (by ratio).
 
-    Small steps keep hardware less busy than large ones, so a rate is worth most for jobs of its own size.
+    Small steps keep hardware less busy than large ones, so a rate is worth most for jobs of its own size. `runs` are
+    the measured ones, where somebody asks for many forecasts and has looked them up once.
     """
-    runs = measured()
+    runs = measured() if runs is None else runs
     if not runs or not _is_positive(total_flops) or not _is_positive(flops_per_step):
         return Forecast(None, None, 0)
     size = math.log(flops_per_step)

@@ -12,14 +12,20 @@ from django.utils.dateparse import parse_datetime
 
 from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project, User
-from webapp.runs import queries
+from webapp.runs import language, queries
+from webapp.runs.language import MOST_CHARACTERS
+from webapp.runs.language.columns import GROUPS
 from webapp.runs.models import Run
-from webapp.runs.states import ACTIVE, FINAL, Status
+from webapp.runs.states import Status
+
+__all__ = ["GROUPS", "MOST", "MOST_CHARACTERS", "SORTS", "WORDS", "Page", "matching", "page", "table"]
 
 SORTS = ("id", "name", "kind", "status", "priority", "step", "created_at", "queued_at", "started_at", "ended_at")
-GROUPS = {"active": ACTIVE, "final": FINAL, "ended": FINAL, "waiting": frozenset({Status.QUEUED, Status.PAUSED})}
 MOST = 500
-WORDS = "Each word must be in the name, the tags or the method, or be the kind or the id."
+WORDS = (
+    "Each word must be in the name, the tags or the method, or be the kind or the id. Or a query: "
+    "metrics.\"eval/loss\" < 2 and params.method = 'lora' and tags = 'night'."
+)
 SALT = "webapp.runs.tables"
 
 
@@ -41,11 +47,11 @@ def table(
     queue: str = "",
     runs: QuerySet[Run] | None = None,
 ) -> QuerySet[Run]:
-    """The runs that match, unsorted. Raises Invalid for an unknown status.
+    """The runs that match, unsorted. Raises Invalid for an unknown status and for a wrong query.
 
-    `q`: every word must be in the name, the tags or the method, or be the kind or the id (`#12` or `12`). `status`:
-    statuses and the groups active, waiting, final (also called ended), separated by commas. `tag`: tags that it must
-    all have, separated by commas.
+    `q`: a query (webapp/runs/language says which text is one), or plain words, each of which must be in the name, the
+    tags or the method, or be the kind or the id (`#12` or `12`). `status`: statuses and the groups active, waiting,
+    final (also called ended), separated by commas. `tag`: tags that it must all have, separated by commas.
     `runs`: a narrower or annotated query to start from (the metric layers above bring one to sort by a metric).
     """
     found = queries.visible(user) if runs is None else runs
@@ -59,13 +65,20 @@ def table(
         found = found.filter(kind__in=_words(kind))
     if queue:
         found = found.filter(queue_id=queue)
-    words = q.replace("\x00", "").split()[:10]
+    return matching(found, q)
+
+
+def matching(runs: QuerySet[Run], q: str) -> QuerySet[Run]:
+    """Those of the runs that `q` finds, see `table`. Raises BadQuery, which is Invalid and points at the character."""
+    if language.is_query(q):
+        return runs.filter(language.condition(q))
+    words = q.replace("\x00", "").encode(errors="ignore").decode().split()[:10]
     if words:
         tags_text = Func(F("tags"), Value(" "), function="array_to_string", output_field=TextField())
-        found = found.alias(tags_text=tags_text)
+        runs = runs.alias(tags_text=tags_text)
     for word in words:
-        found = found.filter(_matches(word))
-    return found
+        runs = runs.filter(_matches(word))
+    return runs
 
 
 def page(

@@ -94,6 +94,8 @@ class Part:
         if self.rule is None:
             return None
         if not len(table.rows):
+            if self.spec.holdout is not None and self.spec.holdout.may_be_empty:
+                return None
             raise DataError(f"holdout: {self.rule} are none: widen it")
         table = reducing.reduce(self.law, table) or table
         at, measured = table.variables(self.law), table.columns[self.law.target]

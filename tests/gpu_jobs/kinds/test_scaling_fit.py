@@ -107,6 +107,14 @@ def test_a_holdout_outside_its_interval_is_a_warning(tmp_path: Path) -> None:
     assert "holdout_missed" in codes(told)
 
 
+def test_a_holdout_of_no_row_is_refused_unless_its_rows_may_still_come(tmp_path: Path) -> None:
+    none = {"where": "N > 1e30"}
+    assert "are none: widen it" in events(spec_of(holdout=none), tmp_path)[-1].message
+    told = result(spec_of(holdout={**none, "may_be_empty": True}), tmp_path)
+    assert told["holdout"] is None
+    assert told["points"]["used"] == result(spec_of(), tmp_path)["points"]["used"]
+
+
 @pytest.mark.parametrize(("fixed", "exponent"), [({"D": 2e10}, "beta"), ({"N": 1e8}, "alpha")])
 def test_a_constant_variable_leaves_its_exponent_unidentified(
     fixed: dict[str, float], exponent: str, tmp_path: Path

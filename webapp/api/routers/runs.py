@@ -30,7 +30,7 @@ class RunFilter(BaseModel):
     """Which runs; all of them together must hold."""
 
     project: str = Field("", description="A project's slug; all of yours when left out.")
-    q: str = Field("", max_length=400, description=tables.WORDS)
+    q: str = Field("", max_length=tables.MOST_CHARACTERS, description=tables.WORDS)
     status: str = Field("", description="Statuses, and the groups active, waiting, final, separated by commas.")
     tag: str = Field("", description="Tags that it must all have, separated by commas.")
     kind: str = Field("", description="Kinds, separated by commas.")

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
@@ -21,6 +21,7 @@ from webapp.pages.templatetags import hone as text
 from webapp.runs.models import Run
 from webapp.runs.queries import positions
 from webapp.runs.states import ACTIVE, FINAL, Status
+from webapp.runs.tables import MOST_CHARACTERS, matching
 
 PAGE_ROWS = 50
 Metrics = Mapping[str, Summary]
@@ -45,7 +46,7 @@ class Query:
         columns = tuple(dict.fromkeys(name for name in data.get("columns", "").split(",") if name))
         page = data.get("page", "")
         return cls(
-            **{name: data.get(name, "").replace("\x00", "").strip()[:250] for name in TEXTS},
+            **{name: _text(data, name) for name in TEXTS},
             columns=columns[:40],
             page=max(1, min(int(page), 1_000_000)) if page.isdecimal() else 1,
         )
@@ -67,6 +68,11 @@ class Query:
     @property
     def is_filtered(self) -> bool:
         return bool(self.q or self.status or self.kind or self.tag)
+
+
+def _text(data: QueryDict, name: str) -> str:
+    """Cut one character above what a query may have, so that one that is too long is refused, not misread."""
+    return data.get(name, "").replace("\x00", "").strip()[: MOST_CHARACTERS + 1 if name == "q" else 250]
 
 
 @dataclass(frozen=True)
@@ -150,11 +156,8 @@ def kinds_of(project: Project) -> list[str]:
 
 
 def filtered(runs: QuerySet[Run], query: Query) -> QuerySet[Run]:
-    """The runs whose name, number, method, kind or tag has every word, in this state, of this kind and tag."""
-    for word in query.q.split():
-        has = Q(name__icontains=word) | Q(tags__icontains=word) | Q(spec__method__name__icontains=word)
-        has |= Q(kind__iexact=word)
-        runs = runs.filter(has | Q(pk=int(word)) if word.isdecimal() and len(word) < 18 else has)
+    """Those that the query or its words find, in this state, of this kind and tag. Raises BadQuery."""
+    runs = matching(runs, query.q)
     if query.status:
         runs = runs.filter(status__in=GROUPS.get(query.status, [query.status]))
     if query.kind:

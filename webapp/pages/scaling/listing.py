@@ -82,7 +82,7 @@ def _ladder(ladder: Ladder) -> LadderRow:
     design = told.get("design")
     return LadderRow(
         ladder, ladder_url(ladder), str(design.get("name", "") if isinstance(design, Mapping) else design or ""),
-        power(told.get("budget")), done, len(ladder.rungs.all()), _status([run.status for run in runs]),
+        power(told.get("target_flops")), done, len(ladder.rungs.all()), _status([run.status for run in runs]),
     )  # fmt: skip
 
 

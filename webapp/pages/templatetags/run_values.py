@@ -8,6 +8,8 @@ from datetime import datetime
 
 from django import template
 
+from webapp.pages.scaling.ladder_cells import power
+
 register = template.Library()
 
 
@@ -21,6 +23,12 @@ def epoch(moment: datetime) -> str:
 def raw(value: float) -> str:
     """A number for a script: all digits, no grouping."""
     return repr(float(value))
+
+
+@register.filter
+def flops(value: float | None) -> str:
+    """A number of FLOPs: 2.5e+12 -> 2.5e12."""
+    return power(value)
 
 
 @register.filter

@@ -4,14 +4,17 @@ from dataclasses import replace
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
+from django_htmx.http import push_url, reswap
 
 from webapp.accounts.models import Project, Role
 from webapp.accounts.roles import allows
 from webapp.http import PageRequest, is_fragment, project_for, respond
 from webapp.pages.runs import table as tables
 from webapp.pages.runs.columns import COLUMNS, SHORT, usual
+from webapp.runs.language import BadQuery
 from webapp.runs.states import Status
 
 COLUMNS_KEY = "columns"  # in the session: per project, the columns chosen last
@@ -24,9 +27,16 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
     project = project_for(request, slug)
     query = tables.Query.of(request.GET)
     query = replace(query, columns=_columns(request, project, query))
+    try:
+        table, error = tables.table(project, query), ""
+    except BadQuery as bad:
+        if is_fragment(request):
+            return _refused(request, bad)
+        table, error = tables.table(project, replace(query, q="")), str(bad)
     context = {
         "project": project,
-        "table": tables.table(project, query),
+        "table": table,
+        "error": error,
         "query": query,
         "may_edit": allows(request.user, project, Role.EDITOR),
         "compare_url": f"{reverse('compare')}?{query.chosen(project)}",
@@ -34,7 +44,13 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
     }
     if not is_fragment(request):
         context |= _controls(project, query)
-    return respond(request, "pages/runs.html", "parts/run_table.html", context)
+    return respond(request, "pages/runs.html", "parts/run_table.html", context, status=422 if error else 200)
+
+
+def _refused(request: PageRequest, bad: BadQuery) -> HttpResponse:
+    """What is wrong, below the field; the table, and the address, stay as they were."""
+    answer = render(request, "parts/filter_error.html", {"error": str(bad), "oob": True})
+    return push_url(reswap(answer, "none"), False)
 
 
 def _columns(request: PageRequest, project: Project, query: tables.Query) -> tuple[str, ...]:

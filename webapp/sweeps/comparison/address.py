@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from webapp.runs.tables import WORDS
+from webapp.runs.tables import MOST_CHARACTERS, WORDS
 from webapp.sweeps.comparison.choosing import LARGEST_ID, Choice
 from webapp.sweeps.comparison.question import Question, Test, goal_of
 
@@ -19,7 +19,7 @@ class Address(BaseModel):
 
     runs: str = Field("", max_length=40_000, description="Numbers of runs, separated by commas.")
     project: str = Field("", max_length=100, description="A project's slug; all of yours when left out.")
-    q: str = Field("", max_length=400, description=WORDS)
+    q: str = Field("", max_length=MOST_CHARACTERS, description=WORDS)
     status: str = Field("", max_length=200, description="Statuses, and the groups active, waiting, final.")
     kind: str = Field("", max_length=200)
     tag: str = Field("", max_length=400, description="Tags that each must all have, separated by commas.")

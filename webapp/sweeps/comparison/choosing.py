@@ -31,7 +31,7 @@ class Choice(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     runs: tuple[int, ...] = ()
-    q: str = Field("", max_length=400)
+    q: str = Field("", max_length=tables.MOST_CHARACTERS)
     status: str = ""
     kind: str = ""
     tag: str = ""

@@ -1,0 +1,53 @@
+"""Tree to a condition on runs. Each comparison is true or false, never unknown, so `not` is its complement."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+
+from webapp.runs.language.columns import Column, find
+from webapp.runs.language.errors import BadQuery
+from webapp.runs.language.parsing import Fault, parse
+from webapp.runs.language.tree import And, Comparison, Node, Not
+
+
+def condition(text: str) -> Q:
+    """What the runs must fulfil. Raises BadQuery, which points at the character."""
+    node = parse(text)
+    try:
+        return _condition(node)
+    except Fault as fault:
+        raise BadQuery(text, fault.at, fault.expected) from None
+
+
+def _condition(node: Node) -> Q:
+    if isinstance(node, Comparison):
+        return _comparison(node)
+    if isinstance(node, Not):
+        return ~_condition(node.node)
+    found = _condition(node.nodes[0])
+    for part in node.nodes[1:]:
+        found = found & _condition(part) if isinstance(node, And) else found | _condition(part)
+    return found
+
+
+def _comparison(node: Comparison) -> Q:
+    column = find(node.column)
+    if node.operator in ("is null", "is not null"):
+        there = column.within(column.type.present(column.expression))
+        return there if node.operator == "is not null" else ~there
+    is_turned = node.operator.startswith("not ") or node.operator == "!="
+    operator = "=" if node.operator == "!=" else node.operator.removeprefix("not ")
+    if operator not in column.type.operators:
+        allowed = ", ".join(column.type.operators)
+        raise Fault(node.values[0].at, f"no value after {operator}: {node.column.parts[0]} is compared by {allowed}")
+    return column.within(_within(column, operator, node, is_turned))
+
+
+def _within(column: Column, operator: str, node: Comparison, is_turned: bool) -> Q:
+    """Present, and equal to one of the values; or present, and to none."""
+    sign = "=" if operator == "in" else operator
+    found = Q()
+    for value in node.values:
+        found |= column.type.compare(column.expression, sign, value)
+    there = Q() if column.type.name == "tags" else column.type.present(column.expression)
+    return there & (~found if is_turned else found)
