@@ -159,7 +159,7 @@ class Reading:
 
     def predict(self, at: Mapping[str, Any]) -> Float64:
         """The target at the points `at`, (points,); NaN where the law has no value."""
-        return self._values(self.fitted.known.best[None], _table(at))[0]
+        return np.asarray(self._values(self.fitted.known.best[None], _table(at))[0], np.float64)
 
     def curves(self, at: Mapping[str, Any]) -> Float64:
         """What each draw says, (draws, points); none of them, (0, points), without draws."""

@@ -209,7 +209,7 @@ def test_the_law_along_one_variable_holds_the_others_at_a_points_own_value() -> 
     p = reading.parameters
     worth = held * (p["k"] * np.log(found.x) + 1)
     assert found.value == pytest.approx(p["E"] + (p["A"] / worth) ** p["alpha"])
-    assert len(found.measured) == 4 and found.count == 20  # each number of streams once at that N
+    assert len(found.measured) == 4 and found.total == 20  # each number of streams once at that N
     assert "4 of 20 points lie near" in curve.figure(found)["layout"]["meta"]["caption"]
 
 

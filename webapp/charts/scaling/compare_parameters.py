@@ -76,7 +76,9 @@ def figure(data: Forest) -> Json:
         return look.empty("These laws have no parameter of the same name.")
     lines = -(-len(data.parameters) // COLUMNS)
     columns = min(COLUMNS, len(data.parameters))
-    traces, axes, labels = [], {}, []
+    traces: list[Json] = []
+    axes: Json = {}
+    labels: list[Json] = []
     for number, (name, rows) in enumerate(data.parameters.items()):
         end = "" if number == 0 else str(number + 1)
         axes |= _axes(number, end, rows, data.fits, columns, lines)

@@ -72,8 +72,8 @@ def _side(reading: Reading, name: str, draws: Float64) -> Side:
     is_log = bool((draws > 0).all() and high > 4 * low and best > 0)
     edges = _edges(min(low, best), max(high, best), is_log)
     counts, _ = np.histogram(np.clip(draws, edges[0], edges[-1]), edges)
-    interval = (float("nan") if told[end] is None else float(told[end]) for end in ("low", "high"))
-    return Side(name, draws, counts.astype(np.float64), edges, is_log, best, *interval, others, told["identified"])
+    least, most = (float("nan") if told[end] is None else float(told[end]) for end in ("low", "high"))
+    return Side(name, draws, counts.astype(np.float64), edges, is_log, best, least, most, others, told["identified"])
 
 
 def _edges(low: float, high: float, is_log: bool) -> Float64:
@@ -89,7 +89,9 @@ def figure(data: Corner) -> Json:
     count = len(data.sides)
     cells = [(row, column) for row in range(count) for column in range(row + 1)]
     cells.sort(key=lambda cell: (-cell[0], cell[1]))  # the first axes are at the bottom, where titles are
-    traces, axes, labels = [], {}, []
+    traces: list[Json] = []
+    axes: Json = {}
+    labels: list[Json] = []
     for number, (row, column) in enumerate(cells, 1):
         x, y = f"x{number if number > 1 else ''}", f"y{number if number > 1 else ''}"
         axes |= _axes(data, row, column, x, y)

@@ -25,7 +25,7 @@ ROOM = 1.6  # how far beyond the points the curve goes, times
 
 
 class Curve(NamedTuple):
-    """The curve, (steps,), and the points near it, (near,), of so many that are `count`."""
+    """The curve, (steps,), and the points near it, (near,), of so many that are `total`."""
 
     title: str
     target: str
@@ -38,7 +38,7 @@ class Curve(NamedTuple):
     measured: Float64
     told: list[list[Any]]
     held: Held
-    count: int
+    total: int
     words: list[str]
 
 
@@ -92,8 +92,9 @@ def _held(reading: Reading, over: str, held: dict[str, float]) -> Held:
     found = held_out(reading, lambda at: at[over])
     points = [each["at"] for each in reading.held_out if set(reading.law.variables) <= each["at"].keys()]
     near = near_to({name: np.array([at[name] for at in points]) for name in reading.law.variables}, held)
-    columns = [column[near] for column in found[:-1]]
-    return Held(*columns, told=[told for told, is_near in zip(found.told, near, strict=True) if is_near])
+    told = [told for told, is_near in zip(found.told, near, strict=True) if is_near]
+    x, measured, predicted, low, high = (column[near] for column in found[:-1])
+    return Held(x, measured, predicted, low, high, told)
 
 
 def figure(data: Curve) -> Json:
@@ -102,7 +103,7 @@ def figure(data: Curve) -> Json:
     drawn = drawing.thinned(len(data.measured))
     heights = [data.measured, data.value, data.low, data.high, data.held.measured]
     y_is_log = drawing.is_wide(np.concatenate([each[np.isfinite(each)] for each in heights]), 3.0)
-    few = f"{len(data.measured):,} of {data.count:,} points lie near" if len(data.measured) < data.count else ""
+    few = f"{len(data.measured):,} of {data.total:,} points lie near" if len(data.measured) < data.total else ""
     return {
         "data": [
             *drawing.band(data.x, data.low, data.high, "--accent"),

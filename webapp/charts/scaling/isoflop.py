@@ -73,7 +73,8 @@ def data(reading: Reading) -> Slices:
 
 def windows(compute: Float64, size: Float64) -> list[NDArray[np.intp]]:
     """The rows of each slice, by compute: the window with the most sizes first, then the most of what is left."""
-    order, found = np.argsort(compute, kind="stable"), []
+    order = np.argsort(compute, kind="stable")
+    found: list[NDArray[np.intp]] = []
     logs = np.log(compute[order])
     free = np.ones(len(order), bool)
     while len(found) < MOST:

@@ -52,8 +52,8 @@ def options(reading: Reading) -> list[Option]:
 def data(reading: Reading, until: str, by: str = "") -> LossCompute:
     compute, held = paths.compute_of(reading), held_out(reading, _compute_at)
     starts = np.concatenate([compute, held.x])
-    ends = np.array([starts.min() / 1.5, max(float(until), starts.max())])
-    path = paths.along_compute(reading, np.geomspace(*ends, paths.STEPS))
+    first, last = float(starts.min()) / 1.5, max(float(until), float(starts.max()))
+    path = paths.along_compute(reading, np.geomspace(first, last, paths.STEPS))
     value, low, high = reading.band(path.at)
     words = [path.said, drawing.bands_in_words(reading), "dotted: the largest fitted run"]
     words += ["rings: held out, with the interval foreseen" if len(held.x) else ""]

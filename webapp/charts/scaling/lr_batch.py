@@ -14,7 +14,6 @@ from webapp.charts import theme
 from webapp.charts.scaling import drawing, source
 from webapp.charts.sweeps import contour, look
 from webapp.charts.sweeps.contour import Surface
-from webapp.charts.sweeps.knobs import Knob
 from webapp.charts.sweeps.options import Option, option
 from webapp.charts.theme import Json
 from webapp.metrics.points import Float64
@@ -24,7 +23,6 @@ PLACE = 70
 TITLE = "Learning rate and batch"
 QUESTION = "Where is the optimum, how flat is it, and does the law hit it?"
 IS_WIDE = False
-FEWEST = 4  # runs of a setting
 MOST = 24  # settings to choose from
 
 
@@ -50,7 +48,7 @@ class Rates(NamedTuple):
 
 
 def applies(reading: Reading) -> bool:
-    return reading.law.name == "step_law"
+    return bool(reading.law.name == "step_law")
 
 
 def options(reading: Reading) -> list[Option]:
@@ -68,11 +66,27 @@ def data(reading: Reading, setting: str = "0") -> Rates:
     rows = chosen.rows
     rate, batch, loss = (column[rows] for column in (found.rate, found.batch, found.loss))
     runs = [None if found.runs is None else found.runs[row] for row in rows]
-    sides = Knob("lr", rate, [], True), Knob("batch", batch, [], True)
     best = _optimum(reading, chosen.at)
     words = [_words(chosen), "diamond: best run", "line: the law's optimum, with its band" if best else ""]
-    surface = contour.surface(*sides, loss, 1.0)
-    return Rates(rate, batch, loss, runs, found.rows[rows].tolist(), surface, best, words, "")
+    return Rates(rate, batch, loss, runs, found.rows[rows].tolist(), surface(rate, batch, loss), best, words, "")
+
+
+def surface(rate: Float64, batch: Float64, loss: Float64) -> Surface | None:
+    """Linear between neighbours, in logarithms; those far off count as the limit. None where all lie on one line."""
+    from scipy.interpolate import LinearNDInterpolator
+    from scipy.spatial import QhullError
+
+    places = np.log(np.column_stack([rate, batch]))
+    low, span = places.min(0), np.ptp(places, axis=0)
+    if not span.all():
+        return None
+    side = np.linspace(0, 1, contour.CELLS)
+    try:
+        read = LinearNDInterpolator((places - low) / span, np.minimum(loss, look.limit(loss, 1.0)))
+    except QhullError:
+        return None
+    x, y = (np.exp(low[axis] + side * span[axis]) for axis in (0, 1))
+    return Surface(x, y, np.asarray(read(np.stack(np.meshgrid(side, side), axis=-1)), np.float64))
 
 
 def _optimum(reading: Reading, at: dict[str, float]) -> Optimum | None:

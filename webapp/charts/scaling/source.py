@@ -44,17 +44,17 @@ class RateTable(NamedTuple):
 
 def rates(reading: Reading) -> RateTable:
     """Without settings where columns are missing, and then `notice` says which."""
-    nothing = RateTable(*[np.empty(0)] * 3, None, np.empty(0, np.intp), [], "")
+    nothing = RateTable(np.empty(0), np.empty(0), np.empty(0), None, np.empty(0, np.intp), [], "")
     try:
         table = _table(reading)
     except (DataError, BlobMissing, BlobCorrupt) as error:
         return nothing._replace(notice=f"The points have no learning rate, batch and loss of every run: {error}.")
     except TooLarge:
         return nothing._replace(notice=f"The uploaded table is larger than {LARGEST_BYTES >> 20} MiB.")
-    found = [np.asarray(table.columns[name], np.float64) for name in NEEDS]
+    rate, batch, loss = (np.asarray(table.columns[name], np.float64) for name in NEEDS)
     settings = _settings({name: table.columns[name] for name in ("N", "D") if name in table.columns}, len(table.rows))
     few = "" if settings else f"No N and D has {FEWEST} runs with a learning rate, a batch and a loss."
-    return RateTable(*found, table.runs, np.asarray(table.rows, np.intp), settings, few)
+    return RateTable(rate, batch, loss, table.runs, np.asarray(table.rows, np.intp), settings, few)
 
 
 def _settings(columns: dict[str, Any], rows: int) -> list[Setting]:
