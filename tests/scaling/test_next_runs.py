@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpu_jobs import ladder as shapes
 from gpu_jobs.engine.laws.planning import Gain
 from tests.runs import scene
 from tests.scaling import ladders
@@ -26,13 +27,22 @@ def fitted(tmp_path: Path) -> Ladder:
 
 
 def test_candidates_surround_the_rungs_and_never_cost_more_than_the_target() -> None:
-    plans = [{"N": 30_000, "D": 600_000}, {"N": 120_000, "D": 600_000}]
+    plans: list[dict[str, Any]] = [{"N": size, "D": 600_000, "sequence_length": 32} for size in (30_000, 120_000)]
     found = next_runs.candidates(plans, 1e13)
     sizes, ratios = {each["N"] for each in found}, [each["D"] / each["N"] for each in found]
     assert min(sizes) == pytest.approx(15_000, rel=0.2) and max(sizes) == pytest.approx(480_000, rel=0.2)
     assert min(ratios) == pytest.approx(2.5) and max(ratios) == pytest.approx(80)
     assert max(6 * each["N"] * each["D"] for each in found) <= 1e13
     assert len(found) > 50
+
+
+def test_every_candidate_of_the_tiniest_rungs_can_be_made() -> None:
+    """A size just above the least one has a shape below it."""
+    plans = [{"N": size, "D": 5_000, "sequence_length": 128} for size in (832, 2_500)]
+    found = next_runs.candidates(plans, 1e12)
+    assert found
+    for each in found:
+        assert shapes.rung(each["N"], each["D"], 128).steps >= 1
 
 
 def test_the_best_are_those_that_no_cheaper_one_beats() -> None:

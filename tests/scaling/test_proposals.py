@@ -118,6 +118,7 @@ def test_a_base_of_another_kind_or_model_is_refused_where_it_stands() -> None:
 def test_a_budget_below_the_smallest_model_is_refused_at_the_budget() -> None:
     ((loc, said),) = refused(target_flops=1e8)
     assert loc == "target_flops" and "1,000 parameters" in said
+    assert refused(target_flops=1e29)[0][0] == refused(target_flops=1e31)[0][0] == "target_flops"
 
 
 def test_a_hold_out_of_everything_and_too_many_runs_are_refused() -> None:
@@ -158,7 +159,7 @@ def test_evaluations_that_differ_and_too_few_points_are_warned_of() -> None:
     assert not proposed().warnings
     assert any("eval_batches" in said for said in proposed(base={"eval_batches": 20}).warnings)
     few = proposed(design={"name": "grid", "sizes": 2, "ratios": [5, 20]})
-    assert any("3 runs are fitted, and law 'chinchilla' needs 7" in said for said in few.warnings)
+    assert any("Law 'chinchilla' needs 7 fitted runs, and this has 3" in said for said in few.warnings)
 
 
 def test_a_further_run_of_a_setting_that_is_there_gets_the_next_seed() -> None:

@@ -23,7 +23,7 @@ def _few_points(definition: Definition, rungs: Sequence[Proposed]) -> Iterator[s
     fitted, needed = sum(not each.is_held_out for each in rungs), len(definition.law.free) + 2
     if fitted < needed and definition.law.target != OPTIMA:
         yield (
-            f"{_runs(fitted)} are fitted, and law {definition.law.name!r} needs {needed}: there will be no fit. Ask "
+            f"Law {definition.law.name!r} needs {needed} fitted runs, and this has {fitted}: there will be no fit. Ask "
             "for more, or hold fewer out."
         )
 
@@ -32,7 +32,7 @@ def _of_data(base: Mapping[str, Any], rungs: Sequence[Proposed]) -> Iterator[str
     repeated = [each.repeats for each in rungs if each.repeats is not None and each.repeats > ADVISED_REPEATS]
     if repeated:
         yield (
-            f"{_runs(len(repeated))} read their data more than {ADVISED_REPEATS:g} times, up to {max(repeated):.1f} "
+            f"Data are read more than {ADVISED_REPEATS:g} times by {_runs(len(repeated))}, up to {max(repeated):.1f} "
             "times, and the law takes every token for a new one. Take more data, or a smaller target."
         )
     if base["eval_batches"]:
@@ -45,7 +45,7 @@ def _of_data(base: Mapping[str, Any], rungs: Sequence[Proposed]) -> Iterator[str
 def _short(rungs: Sequence[Proposed]) -> Iterator[str]:
     steps = [each.plan["steps"] for each in rungs if each.plan["steps"] < FEW_STEPS]
     if steps:
-        yield f"{_runs(len(steps))} make fewer than {FEW_STEPS} steps, the shortest {min(steps)}."
+        yield f"Fewer than {FEW_STEPS} steps in {_runs(len(steps))}, the shortest has {min(steps)}."
 
 
 def _large(rungs: Sequence[Proposed]) -> Iterator[str]:
@@ -54,7 +54,7 @@ def _large(rungs: Sequence[Proposed]) -> Iterator[str]:
     needs = [each.memory_bytes for each in rungs if room and each.memory_bytes and each.memory_bytes > room]
     if needs and room is not None:
         most = max(needs) / 2**30
-        yield f"{_runs(len(needs))} need up to {most:.1f} GiB; the largest device has {room / 2**30:.1f} GiB."
+        yield f"Up to {most:.1f} GiB are needed by {_runs(len(needs))}; the largest device has {room / 2**30:.1f} GiB."
 
 
 def _runs(count: int) -> str:

@@ -35,6 +35,7 @@ TINY_CAP = 0.003  # see benchmarks/tiny_rates.py
 KNOWN_OF_A_RUNG = {"N", "D", "C", "M"}
 OPTIMA = "N_opt"  # what laws explain that go through the best sizes of slices, and not through single runs
 MOST_RUNGS = 200
+MOST_FLOPS = 1e30
 
 
 class Part(BaseModel):
@@ -143,7 +144,6 @@ class Definition(Part):
 
     target_flops: float = Field(
         gt=0,
-        le=1e30,
         description="The budget to foresee, in FLOPs (6 N D, N without embeddings).",
         json_schema_extra={"log": True},
     )
@@ -172,6 +172,13 @@ class Definition(Part):
     )
     objective: Objective = Field(HuberLog(), description="What the fit minimises, as a sum over the points.")
     bootstrap: Bootstrap = Field(Bootstrap(unit="run"), description="Where the intervals come from.")
+
+    @field_validator("target_flops")
+    @classmethod
+    def _can_be_spent(cls, target: float) -> float:
+        if target > MOST_FLOPS:
+            raise ValueError(f"target_flops must not exceed {MOST_FLOPS:g}, not {target:g}")
+        return target
 
     @field_validator("law")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,10 +101,10 @@ def is_fit_due(ladder: Ladder, found: Standing) -> bool:
     return last is not None and (found.latest is None or found.latest.created_at < last)
 
 
-def _losses(runs: Any) -> dict[int, float]:
+def _losses(runs: Iterable[Run]) -> dict[int, float]:
     ended = [run.pk for run in runs if run.status == Status.SUCCEEDED]
-    told = summaries(ended, [LOSS])
-    return {pk: float(each[LOSS].last) for pk, each in told.items() if LOSS in each}
+    last = {pk: each[LOSS].last for pk, each in summaries(ended, [LOSS]).items() if LOSS in each}
+    return {pk: value for pk, value in last.items() if value is not None}
 
 
 def _row(rung: Rung, run: Run | None, losses: Mapping[int, float], found: Reading | None) -> Row:

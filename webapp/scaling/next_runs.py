@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MOST_TOLD = 5
 LEAST_GAIN = 0.01  # of the interval's width: below that a run is not worth its place in the queue
+LEAST_SIZE = 1000  # parameters, below which ladder.shape has no model
 ASSUMES = (
     "Linearised around the fit: the law is taken as true, its parameters as near where they are, and a new run as "
     "noisy as those that are fitted. What the run then measures can move the prediction, and can widen its interval."
@@ -90,9 +91,10 @@ def candidates(plans: Sequence[dict[str, Any]], budget: float) -> list[dict[str,
     """Sizes from half the smallest to 4 times the largest and tokens per parameter likewise, in steps of sqrt 2."""
     sizes = _steps([plan["N"] for plan in plans])
     ratios = _steps([plan["D"] / plan["N"] for plan in plans])
-    shaped = dict.fromkeys(shapes.shape(size).parameters for size in sizes if size >= 1000)
-    found = [{"N": float(size), "D": size * ratio} for size in shaped for ratio in ratios]
-    return [each for each in found if 6 * each["N"] * each["D"] <= budget]
+    shaped = dict.fromkeys(shapes.shape(size).parameters for size in sizes if size >= LEAST_SIZE)
+    found = [{"N": float(size), "D": size * ratio} for size in shaped if size >= LEAST_SIZE for ratio in ratios]
+    shortest = max(plan["sequence_length"] for plan in plans)
+    return [each for each in found if each["D"] >= shortest and 6 * each["N"] * each["D"] <= budget]
 
 
 def _steps(values: Sequence[float]) -> list[float]:

@@ -119,7 +119,11 @@ def _all(definition: Definition, base: Mapping[str, Any], settings: list[Setting
 
 def _proposed(definition: Definition, base: Mapping[str, Any], one: Setting, seed: int, known: _Known) -> Proposed:
     spec = spec_of(definition, base, one, seed)
-    need = cost.plan(specs.checked(spec))
+    try:
+        need = cost.plan(specs.checked(spec))
+    except Invalid as error:
+        said = f"A rung of {one.shape.parameters:,} parameters can't be made: {error}"
+        raise Invalid.field("target_flops", said) from None
     total, per_step = need.flops["total"], need.flops["per_step"]
     return Proposed(
         plan=_plan(one, spec["seed"]),

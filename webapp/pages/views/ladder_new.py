@@ -54,7 +54,7 @@ def _queue(request: PageRequest, project: Project, draft: LadderDraft, form: Swe
         return _show(request, project, draft, form)
     try:
         draft.proposed(request.user, project)
-        asked = {"project": project, "user": request.user, "definition": draft.definition}
+        asked: dict[str, Any] = {"project": project, "user": request.user, "definition": draft.definition}
         ladder = actions.create_ladder(**asked, **form.changes())
     except Invalid as error:
         draft.place(error.errors)
