@@ -41,7 +41,7 @@ def _read(law: Needs, points: Points, holdout: Holdout | None) -> Needs:
     needs = law | {name: "" for name in named if name not in law}
     needs = {name: unit for name, unit in needs.items() if name not in points.compute}
     computed: set[str] = set()
-    for name, text in points.compute.items():
+    for name, text in points.formulas.items():
         needs |= {each: "" for each in _names(text) if each not in needs and each not in computed}
         computed.add(name)
     return needs
