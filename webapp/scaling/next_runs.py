@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from webapp.scaling.reading import Reading
 
 MOST_TOLD = 5
-LEAST_GAIN = 0.01  # of the interval's width: below that a run is not worth its place in the queue
+LEAST_GAIN = 0.05  # of the interval's width: below that a run is not worth its place in the queue
 LEAST_SIZE = 1000  # parameters, below which ladder.shape has no model
 ASSUMES = (
     "Linearised around the fit: the law is taken as true, its parameters as near where they are, and a new run as "
