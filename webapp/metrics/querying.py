@@ -55,8 +55,8 @@ def order(name: str, aggregate: str = LAST) -> Order:
 
     def having(runs: QuerySet[Run]) -> QuerySet[Run]:
         joined = runs.annotate(sorted_series=FilteredRelation("series", condition=Q(series__name=name)))
-        value = JOINED[aggregate]
-        return joined.annotate(sort_key=value).filter(LessThan(value, NAN))
+        keyed = joined.annotate(sort_key=JOINED[aggregate])
+        return keyed.filter(LessThan(F("sort_key"), NAN))  # by the key's name: else the series are joined once more
 
     def lacking(runs: QuerySet[Run]) -> QuerySet[Run]:
         series = Series.objects.filter(LessThan(AGGREGATES[aggregate], NAN), run=OuterRef("pk"), name=name)

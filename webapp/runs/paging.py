@@ -87,6 +87,8 @@ def _read(part: _Part, order: Order, place: Place | None, descending: bool, is_b
     if place is not None and part.starts_at_place:
         runs = runs.filter(_beyond(place, way_down, is_back, order.is_json))
     by = "-id" if way_down else "id"
+    if order.having is not None:  # no nulls here, and an index is walked only in an order that says nothing of them
+        return list(runs.order_by(OrderBy(F("sort_key"), descending=way_down), by)[:count])
     key = OrderBy(F("sort_key"), descending=way_down, nulls_first=is_back or None, nulls_last=not is_back or None)
     return list(runs.order_by(key, by)[:count])
 
