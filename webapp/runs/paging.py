@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from django.core import signing
-from django.db.models import F, JSONField, Q, QuerySet, Value
+from django.db.models import F, Field, JSONField, Q, QuerySet, Value
 from django.db.models.expressions import Combinable, OrderBy
 from django.db.models.lookups import Exact, GreaterThan, LessThan
 from django.utils.dateparse import parse_datetime
@@ -84,16 +84,27 @@ def _parts(runs: Runs, order: Order, place: Place | None, is_back: bool) -> list
 
 def _read(part: _Part, order: Order, place: Place | None, descending: bool, is_back: bool, count: int) -> list[Run]:
     runs, way_down = part.runs, descending != is_back
+    is_never_null = order.having is not None or _is_never_null(runs, order.expression)
     if place is not None and part.starts_at_place:
-        runs = runs.filter(_beyond(place, way_down, is_back, order.is_json))
+        runs = runs.filter(_beyond(place, way_down, is_back, order.is_json, is_never_null))
     by = "-id" if way_down else "id"
-    if order.having is not None:  # no nulls here, and an index is walked only in an order that says nothing of them
+    if is_never_null:  # an index is walked only in an order that says nothing of nulls
         return list(runs.order_by(OrderBy(F("sort_key"), descending=way_down), by)[:count])
     key = OrderBy(F("sort_key"), descending=way_down, nulls_first=is_back or None, nulls_last=not is_back or None)
     return list(runs.order_by(key, by)[:count])
 
 
-def _beyond(place: Place, way_down: bool, is_back: bool, is_json: bool) -> Q:
+def _is_never_null(runs: Runs, expression: Combinable | None) -> bool:
+    return isinstance(expression, F) and "__" not in expression.name and not _field(runs, expression.name).null
+
+
+def _field(runs: Runs, name: str) -> Field[Any, Any]:
+    field = runs.model._meta.pk if name == "pk" else runs.model._meta.get_field(name)
+    assert isinstance(field, Field)
+    return field
+
+
+def _beyond(place: Place, way_down: bool, is_back: bool, is_json: bool, is_never_null: bool) -> Q:
     """Rows on the way from the place; without a value they stand at the end, and at the start on the way back."""
     further_id = Q(id__lt=place.run_id) if way_down else Q(id__gt=place.run_id)
     if place.key is None:
@@ -102,7 +113,7 @@ def _beyond(place: Place, way_down: bool, is_back: bool, is_json: bool) -> Q:
     key = Value(place.key, JSONField()) if is_json else place.key
     further = Q((LessThan if way_down else GreaterThan)(F("sort_key"), key))
     found = further | (Q(Exact(F("sort_key"), key)) & further_id)
-    return found if is_back else found | Q(sort_key__isnull=True)
+    return found if is_back or is_never_null else found | Q(sort_key__isnull=True)
 
 
 def encoded(sort: str, run: Run) -> str:
