@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import F
+from django.db.models.functions import NullIf
 
 from webapp.runs.models import Run
 
@@ -51,7 +53,12 @@ class Series(Summary):
     class Meta:
         db_table = "series"
         constraints = [models.UniqueConstraint(fields=["run", "name"], name="series_names")]
-        indexes = [models.Index(fields=["name"], name="series_by_name")]  # no changing column: updates stay in the page
+        indexes = [  # a table of runs is sorted and filtered by each; see docs/performance.md for what they cost
+            models.Index(fields=["name", "last", "run"], name="series_by_last"),
+            models.Index(fields=["name", "minimum", "run"], name="series_by_minimum"),
+            models.Index(fields=["name", "maximum", "run"], name="series_by_maximum"),
+            models.Index("name", F("total") / NullIf(F("finite_count"), 0), "run", name="series_by_mean"),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import NullIf
+from django.db.models import Exists, F, FilteredRelation, FloatField, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Cast, NullIf
+from django.db.models.lookups import LessThan
 
 from webapp.metrics.models import NAME_LENGTH, Series
 from webapp.runs.language import types
@@ -13,16 +15,24 @@ from webapp.runs.language.columns import Column, Family
 from webapp.runs.language.parsing import Fault
 from webapp.runs.language.types import Expression
 from webapp.runs.models import Run
+from webapp.runs.paging import Order
 
 LAST = "last"
-AGGREGATES: Mapping[str, Expression] = {
-    LAST: F("last"),
-    "min": F("minimum"),
-    "max": F("maximum"),
-    "mean": F("total") / NullIf(F("finite_count"), 0),
-    "first": F("first"),
-    "count": F("count"),
-}
+NAN = Value(math.nan, FloatField())  # Postgres puts it above every number
+
+
+def _aggregates(of: str = "") -> Mapping[str, Expression]:
+    return {
+        LAST: F(f"{of}last"),
+        "min": F(f"{of}minimum"),
+        "max": F(f"{of}maximum"),
+        "mean": F(f"{of}total") / NullIf(F(f"{of}finite_count"), 0),  # as the index series_by_mean has it
+        "first": F(f"{of}first"),
+        "count": Cast(NullIf(F(f"{of}count"), 0), FloatField()),
+    }
+
+
+AGGREGATES, JOINED = _aggregates(), _aggregates("sorted_series__")
 
 
 def column(parts: Sequence[str]) -> Column:
@@ -30,7 +40,7 @@ def column(parts: Sequence[str]) -> Column:
     name, aggregate = split(parts)
     if not 1 <= len(name) <= NAME_LENGTH:
         raise Fault(0, f"a metric's name of 1 to {NAME_LENGTH} characters")
-    return Column(types.FLOAT, AGGREGATES[aggregate], within=_of(name))
+    return Column(types.FLOAT, AGGREGATES[aggregate], within=_of(name), order=order(name, aggregate))
 
 
 def split(parts: Sequence[str]) -> tuple[str, str]:
@@ -40,9 +50,24 @@ def split(parts: Sequence[str]) -> tuple[str, str]:
     return ".".join(parts), LAST
 
 
+def order(name: str, aggregate: str = LAST) -> Order:
+    """By an aggregate of a metric; runs in which it is NaN, or which have none, come last."""
+
+    def having(runs: QuerySet[Run]) -> QuerySet[Run]:
+        joined = runs.annotate(sorted_series=FilteredRelation("series", condition=Q(series__name=name)))
+        keyed = joined.annotate(sort_key=JOINED[aggregate])
+        return keyed.filter(LessThan(F("sort_key"), NAN))  # by the key's name: else the series are joined once more
+
+    def lacking(runs: QuerySet[Run]) -> QuerySet[Run]:
+        series = Series.objects.filter(LessThan(AGGREGATES[aggregate], NAN), run=OuterRef("pk"), name=name)
+        return runs.exclude(Exists(series))
+
+    return Order(having=having, lacking=lacking)
+
+
 def _of(name: str) -> Callable[[Q], Q]:
     def within(condition: Q) -> Q:
-        return Q(Exists(Series.objects.filter(condition, run=OuterRef("pk"), name=name, count__gt=0)))
+        return Q(Exists(Series.objects.filter(condition, run=OuterRef("pk"), name=name)))
 
     return within
 

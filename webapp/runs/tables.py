@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.core import signing
 from django.db.models import F, Func, Q, QuerySet, TextField, Value
-from django.db.models.expressions import BaseExpression, OrderBy
-from django.utils.dateparse import parse_datetime
+from django.db.models.expressions import BaseExpression, Combinable
 
 from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project, User
-from webapp.runs import language, queries
+from webapp.runs import language, paging, queries
 from webapp.runs.language import MOST_CHARACTERS
 from webapp.runs.language.columns import GROUPS
 from webapp.runs.models import Run
+from webapp.runs.paging import Order, Slice
 from webapp.runs.states import Status
 
-__all__ = ["GROUPS", "MOST", "MOST_CHARACTERS", "SORTS", "WORDS", "Page", "matching", "page", "table"]
+__all__ = ["GROUPS", "MOST", "MOST_CHARACTERS", "SORTS", "WORDS", "Page", "matching", "order_of", "page", "slice_of",
+           "table"]  # fmt: skip
 
 SORTS = ("id", "name", "kind", "status", "priority", "step", "created_at", "queued_at", "started_at", "ended_at")
 MOST = 500
@@ -26,7 +26,6 @@ WORDS = (
     "Each word must be in the name, the tags or the method, or be the kind or the id. Or a query: "
     "metrics.\"eval/loss\" < 2 and params.method = 'lora' and tags = 'night'."
 )
-SALT = "webapp.runs.tables"
 
 
 class Page(NamedTuple):
@@ -89,23 +88,41 @@ def page(
     limit: int = 50,
     expression: BaseExpression | F | None = None,
 ) -> Page:
-    """One page. `sort` is a column of SORTS, with `-` for descending; empty values come last either way.
+    """One page. `sort` is a column of SORTS or of the language, with `-` for descending; empty values come last.
 
-    `expression` sorts by something else (a metric's last value); then only the `-` of `sort` is looked at. Raises
-    Invalid for an unknown column, a bad cursor and a limit outside 1 to 500.
+    `expression` sorts by something else; then only the `-` of `sort` is looked at. Raises Invalid for an unknown
+    column, a bad cursor and a limit outside 1 to 500.
     """
+    found = slice_of(runs, sort=sort, after=cursor, limit=limit, expression=expression)
+    return Page(found.items, found.next)
+
+
+def slice_of(
+    runs: QuerySet[Run],
+    *,
+    sort: str = "-id",
+    after: str = "",
+    before: str = "",
+    limit: int = 50,
+    expression: Combinable | None = None,
+) -> Slice:
+    """Like `page`, also backwards: the last rows before the cursor `before`."""
     if not 1 <= limit <= MOST:
         raise Invalid.field("limit", f"limit must lie between 1 and {MOST}, not {limit}.")
-    descending, name = sort.startswith("-"), sort.removeprefix("-")
-    if expression is None and name not in SORTS:
-        raise Invalid.field("sort", f"sort must be one of {', '.join(SORTS)}, with - for descending, not {sort!r}.")
-    sortable = runs.annotate(sort_key=F(name) if expression is None else expression)
-    if cursor:
-        sortable = sortable.filter(_after(*_decoded(cursor, sort), descending))
-    order = OrderBy(F("sort_key"), descending=descending, nulls_last=True)
-    rows = list(sortable.order_by(order, "-id" if descending else "id")[: limit + 1])
-    more = len(rows) > limit
-    return Page(rows[:limit], _encoded(sort, rows[limit - 1]) if more else None)
+    order = Order(expression) if expression is not None else order_of(sort)
+    return paging.cut(runs, order, sort, limit, after, before)
+
+
+def order_of(sort: str) -> Order:
+    """Raises Invalid."""
+    name = sort.removeprefix("-")
+    if name in SORTS:
+        return Order(F(name))
+    try:
+        return language.order_of(name)
+    except Invalid:
+        known = f"{', '.join(SORTS)}, or a column of a query such as metrics.loss.min or params.optimizer.lr"
+        raise Invalid.field("sort", f"sort must be one of {known}, with - for descending, not {sort!r}.") from None
 
 
 def _statuses(text: str) -> set[str]:
@@ -129,31 +146,3 @@ def _matches(word: str) -> Q:
     if number.isascii() and number.isdigit() and len(number) < 19:
         matches |= Q(id=int(number))
     return matches
-
-
-def _after(key: Any, run_id: int, descending: bool) -> Q:
-    """Rows after the cursor's in (key, id) order, nulls last."""
-    later_id = Q(id__lt=run_id) if descending else Q(id__gt=run_id)
-    if key is None:
-        return Q(sort_key__isnull=True) & later_id
-    later_key = Q(sort_key__lt=key) if descending else Q(sort_key__gt=key)
-    return later_key | Q(sort_key__isnull=True) | (Q(sort_key=key) & later_id)
-
-
-def _encoded(sort: str, run: Run) -> str:
-    key = run.sort_key  # type: ignore[attr-defined]
-    told = key.isoformat() if hasattr(key, "isoformat") else key
-    return signing.dumps([sort, told, run.pk], salt=SALT)
-
-
-def _decoded(cursor: str, sort: str) -> tuple[Any, int]:
-    """Cursors are signed, so that what comes back has the column's type."""
-    try:
-        made_for, key, run_id = signing.loads(cursor, salt=SALT)
-    except signing.BadSignature:
-        raise Invalid.field("cursor", "cursor must be the `next` of an earlier page.") from None
-    if made_for != sort:
-        raise Invalid.field("cursor", f"cursor belongs to a list sorted by {made_for!r}, not {sort!r}.")
-    if sort.endswith("_at") and isinstance(key, str):
-        key = parse_datetime(key)
-    return key, run_id

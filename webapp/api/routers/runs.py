@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any
 
-from django.db.models import OuterRef, QuerySet, Subquery, Value
-from django.db.models.functions import NullIf
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Query, Router, Status
 from pydantic import BaseModel, Field
@@ -18,9 +16,10 @@ from webapp.api.errors import Invalid
 from webapp.api.schemas.runs import RunChanges, RunInput, RunList, RunOutput
 from webapp.api.serializers import run_output, run_outputs, with_relations
 from webapp.api.wire import refuse_non_finite
-from webapp.metrics.models import NAME_LENGTH, Series
+from webapp.metrics.models import NAME_LENGTH
 from webapp.runs import actions, tables
 from webapp.runs.actions.submission import EXTERNAL
+from webapp.runs.language import part_text
 from webapp.runs.models import Run
 
 router = Router()
@@ -45,9 +44,12 @@ METRIC = "metric."
 def list_runs(
     request: HttpRequest, filters: Query[RunFilter], sort: str = "-id", limit: Limit = 50, cursor: str = ""
 ) -> RunList:
-    """Newest first, or by `sort`: a column, or `metric.<name>` for its last value; `-` in front turns it round."""
+    """Newest first, or by `sort`: a column, `metrics.<name>` (or `.min`, `.max`, `.mean` of it) or `params.<path>`.
+
+    `-` in front turns it round; runs that have no value come last either way.
+    """
     runs = with_relations(matching(request, filters))
-    found = tables.page(runs, sort=sort, cursor=cursor, limit=limit, expression=_metric(sort))
+    found = tables.page(runs, sort=_sort(sort), cursor=cursor, limit=limit)
     return RunList(items=run_outputs(request, found.items), next=found.next)
 
 
@@ -89,17 +91,16 @@ def matching(request: HttpRequest, filters: RunFilter) -> QuerySet[Run]:
     return tables.table(user, project, **filters.model_dump(exclude={"project"}))
 
 
-def _metric(sort: str) -> NullIf | None:
-    """A metric's last value, NaN counted as none; None when the sort is by a column."""
-    name = sort.removeprefix("-")
+def _sort(sort: str) -> str:
+    """`metric.<name>` is the last value of the metric of exactly this name, whatever characters are in it."""
+    sign, name = ("-", sort[1:]) if sort.startswith("-") else ("", sort)
     if not name.startswith(METRIC):
-        return None
+        return sort
     metric = name.removeprefix(METRIC)
     if not 1 <= len(metric) <= NAME_LENGTH:
         msg = f"sort by a metric is {METRIC}<name> with 1 to {NAME_LENGTH} characters, not {len(metric)}."
         raise Invalid([{"loc": ["sort"], "msg": msg}])
-    last = Subquery(Series.objects.filter(run=OuterRef("pk"), name=metric).values("last")[:1])
-    return NullIf(last, Value(math.nan))
+    return f"{sign}metrics.{part_text(metric)}"
 
 
 def _create_external(*, name: str, priority: int, queue: str, **fields: Any) -> Run:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import Expression, F, FloatField, OuterRef, Subquery
+from django.db.models import F, FloatField
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
-from django.db.models.functions import Cast, Coalesce, Now
+from django.db.models.functions import Cast, Coalesce, Extract, Now
 
-from webapp.metrics.models import Series
+from webapp.metrics.querying import LAST, split
+from webapp.metrics.querying import order as metric_order
+from webapp.runs.language import BadQuery, order_of
+from webapp.runs.language.parsing import Fault, Parser
+from webapp.runs.paging import Order
 
 SPEED = "train/tokens_per_second"
 
@@ -21,8 +25,13 @@ class Column:
     name: str
     label: str
     numeric: bool = False
-    order: Expression | Subquery | F | None = None
-    is_metric: bool = False
+    order: Order | None = None
+    metric: tuple[str, str] | None = None  # its name and the aggregate
+    param: tuple[str, ...] = ()  # a path of the spec
+
+    @property
+    def is_metric(self) -> bool:
+        return self.metric is not None
 
 
 def _key(field: str, *path: str) -> KeyTextTransform:
@@ -37,36 +46,31 @@ def _number(field: str, *path: str) -> Cast:
     return Cast(_key(field, *path), FloatField())
 
 
-def last_value(metric: str) -> Subquery:
-    """The last value of a metric of the run, as a subquery; NaN sorts after every number in Postgres."""
-    return Subquery(Series.objects.filter(run=OuterRef("pk"), name=metric).values("last")[:1])
-
-
 _trainable = _number("facts", "parameters", "trainable") / _number("facts", "parameters", "total")
 _progress = Cast(F("step"), FloatField()) / F("steps")
-_time = Coalesce(F("ended_at"), Now()) - F("started_at")
+_time = Extract(Coalesce(F("ended_at"), Now()) - F("started_at"), "epoch", output_field=FloatField())
 
 COLUMNS: Mapping[str, Column] = {
     column.name: column
     for column in (
-        Column("status", "State", order=F("status")),
-        Column("progress", "Progress", order=_progress),
-        Column("kind", "Kind", order=F("kind")),
-        Column("method", "Method", order=_key("spec", "method", "name")),
+        Column("status", "State", order=Order(F("status"))),
+        Column("progress", "Progress", order=Order(_progress)),
+        Column("kind", "Kind", order=Order(F("kind"))),
+        Column("method", "Method", order=Order(_key("spec", "method", "name"))),
         Column("model", "Model"),
         Column("data", "Data"),
-        Column("trainable", "Trainable", numeric=True, order=_trainable),
-        Column("memory", "Peak memory", numeric=True, order=_number("result", "memory", "peak_bytes")),
-        Column("speed", "tokens/s", numeric=True, order=last_value(SPEED)),
-        Column("time", "Time", numeric=True, order=_time),
+        Column("trainable", "Trainable", numeric=True, order=Order(_trainable)),
+        Column("memory", "Peak memory", numeric=True, order=Order(_number("result", "memory", "peak_bytes"))),
+        Column("speed", "tokens/s", numeric=True, order=metric_order(SPEED)),
+        Column("time", "Time", numeric=True, order=Order(_time)),
         Column("tags", "Tags"),
-        Column("priority", "Priority", numeric=True, order=F("priority")),
-        Column("queue", "Queue", order=F("queue")),
-        Column("by", "By", order=F("created_by__username")),
-        Column("created", "Created", numeric=True, order=F("id")),
+        Column("priority", "Priority", numeric=True, order=Order(F("priority"))),
+        Column("queue", "Queue", order=Order(F("queue"))),
+        Column("by", "By", order=Order(F("created_by__username"))),
+        Column("created", "Created", numeric=True, order=Order(F("id"))),
     )
 }
-RUN = Column("name", "Run", order=F("name"))
+RUN = Column("name", "Run", order=Order(F("name")))
 BEFORE_METRICS = ("status", "progress", "method", "trainable")
 AFTER_METRICS = ("memory", "speed", "time", "tags")
 KEY_METRICS = ("eval/loss", "eval/perplexity", "eval/accuracy")
@@ -79,7 +83,26 @@ def column(name: str) -> Column:
         return RUN
     if name in COLUMNS:
         return COLUMNS[name]
-    return Column(name, SHORT.get(name, name), numeric=True, order=last_value(name), is_metric=True)
+    return _family(name) or Column(
+        name, SHORT.get(name, name), numeric=True, order=metric_order(name), metric=(name, LAST)
+    )
+
+
+def _family(name: str) -> Column | None:
+    """A column of the query language: an aggregate of a metric, or a parameter of the spec."""
+    if not name.startswith(("metrics.", "params.")):
+        return None
+    try:
+        head, *path = Parser(name).alone().parts
+        order = order_of(name)
+    except (Fault, BadQuery):
+        return None
+    if head == "params":
+        return Column(name, ".".join(path), order=order, param=tuple(path))
+    metric, aggregate = split(path)
+    label = SHORT.get(metric, metric)
+    label = label if aggregate == LAST else f"{label} {aggregate}"
+    return Column(name, label, numeric=True, order=order, metric=(metric, aggregate))
 
 
 def usual(metrics: Iterable[str]) -> list[str]:

@@ -13,7 +13,7 @@ from webapp.accounts.models import Project, Role
 from webapp.accounts.roles import allows
 from webapp.http import PageRequest, is_fragment, project_for, respond
 from webapp.pages.runs import table as tables
-from webapp.pages.runs.columns import COLUMNS, SHORT, usual
+from webapp.pages.runs.columns import COLUMNS, SHORT, column, usual
 from webapp.runs.language import BadQuery
 from webapp.runs.states import Status
 
@@ -59,7 +59,7 @@ def _columns(request: PageRequest, project: Project, query: tables.Query) -> tup
     remembered = request.session.get(COLUMNS_KEY, {})
     if asked and remembered.get(project.slug) != list(asked):
         known = {*COLUMNS, *tables.metric_names(project)}
-        asked = tuple(name for name in asked if name in known)
+        asked = tuple(name for name in asked if name in known or column(name).param or "metrics." in name)
         request.session[COLUMNS_KEY] = {**remembered, project.slug: list(asked)}
     return asked or tuple(remembered.get(project.slug, ())) or tuple(usual(tables.key_metrics(project)))
 

@@ -23,10 +23,21 @@ text is plain words. `lr=0.1` is a word (there is no column lr), `lr = 0.1` is a
 from __future__ import annotations
 
 from webapp.runs.language.columns import Family, register
-from webapp.runs.language.compiling import condition
+from webapp.runs.language.compiling import condition, order_of
 from webapp.runs.language.errors import BadQuery
 from webapp.runs.language.parsing import MOST_CHARACTERS, parse
-from webapp.runs.language.printing import text_of
+from webapp.runs.language.printing import part_text, text_of
 from webapp.runs.language.telling import is_query
 
-__all__ = ["MOST_CHARACTERS", "BadQuery", "Family", "condition", "is_query", "parse", "register", "text_of"]
+__all__ = [
+    "MOST_CHARACTERS",
+    "BadQuery",
+    "Family",
+    "condition",
+    "is_query",
+    "order_of",
+    "parse",
+    "part_text",
+    "register",
+    "text_of",
+]

@@ -13,6 +13,7 @@ from webapp.runs.language import tree, types
 from webapp.runs.language.parsing import Fault
 from webapp.runs.language.types import Expression, Type
 from webapp.runs.models import Run
+from webapp.runs.paging import Order
 from webapp.runs.states import ACTIVE, FINAL, Status
 
 GROUPS = {"active": ACTIVE, "final": FINAL, "ended": FINAL, "waiting": frozenset({Status.QUEUED, Status.PAUSED})}
@@ -23,13 +24,15 @@ MOST_OFFERED = 1000
 class Column:
     """What a name stands for. `within` wraps a condition on `expression` that holds elsewhere (of a series of the run).
 
-    `values(runs)` are some that runs of a query have, for completion.
+    `values(runs)` are some that runs of a query have, for completion. `order`: how runs are sorted by it; by its
+    expression when it is None.
     """
 
     type: Type
     expression: Expression
     within: Callable[[Q], Q] = lambda condition: condition
     values: Callable[[QuerySet[Run]], Sequence[str]] = lambda runs: ()
+    order: Order | None = None
 
 
 class Family(NamedTuple):
@@ -149,7 +152,8 @@ MOST_PARTS, LONGEST_PART = 12, 200
 def _param(parts: Sequence[str]) -> Column:
     if len(parts) > MOST_PARTS:
         raise Fault(0, f"a path of at most {MOST_PARTS} names")
-    return Column(types.JSON, types.below(F("spec"), *parts), values=_values_at(parts))
+    found = types.below(F("spec"), *parts)
+    return Column(types.JSON, found, values=_values_at(parts), order=Order(types.json_key(found), is_json=True))
 
 
 def _values_at(parts: Sequence[str]) -> Callable[[QuerySet[Run]], Sequence[str]]:

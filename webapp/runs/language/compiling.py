@@ -6,8 +6,9 @@ from django.db.models import Q
 
 from webapp.runs.language.columns import Column, find
 from webapp.runs.language.errors import BadQuery
-from webapp.runs.language.parsing import Fault, parse
+from webapp.runs.language.parsing import Fault, Parser, parse
 from webapp.runs.language.tree import And, Comparison, Node, Not
+from webapp.runs.paging import Order
 
 
 def condition(text: str) -> Q:
@@ -17,6 +18,17 @@ def condition(text: str) -> Q:
         return _condition(node)
     except Fault as fault:
         raise BadQuery(text, fault.at, fault.expected) from None
+
+
+def order_of(name: str) -> Order:
+    """How runs are sorted by a column, written as in a query. Raises BadQuery."""
+    try:
+        column = find(Parser(name).alone())
+    except Fault as fault:
+        raise BadQuery(name, fault.at, fault.expected) from None
+    if column.type.name == "tags":
+        raise BadQuery(name, 0, "a column of one value")
+    return column.order or Order(column.expression)
 
 
 def _condition(node: Node) -> Q:

@@ -72,6 +72,15 @@ class Parser:
             raise self.fault(JUNCTION, Expected("junction"))
         return node
 
+    def alone(self) -> Name:
+        """A column and nothing else."""
+        self.check()
+        column = self.column()
+        self.skip_blank()
+        if self.at < len(self.text):
+            raise self.fault("the end")
+        return column
+
     def check(self) -> None:
         if len(self.text) > MOST_CHARACTERS:
             raise Fault(MOST_CHARACTERS, f"the end (a query has at most {MOST_CHARACTERS} characters)")

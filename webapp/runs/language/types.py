@@ -12,7 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import BooleanField, Case, FloatField, Func, Q, TextField, Value, When
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Cast, Coalesce, TruncDate
+from django.db.models.functions import Cast, Coalesce, NullIf, TruncDate
 from django.db.models.lookups import Exact, GreaterThan, GreaterThanOrEqual, IsNull, LessThan, LessThanOrEqual
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.timezone import is_naive, make_aware
@@ -212,9 +212,10 @@ def json_number(expression: Expression) -> Expression:
     return Case(When(is_number, then=AsNumeric(expression)), output_field=models.DecimalField())
 
 
-def json_float(expression: Expression) -> Expression:
-    """The number as a float, to sort by; NULL where there is none."""
-    return Cast(json_number(expression), FloatField())
+def json_key(expression: Expression) -> Expression:
+    """What to sort by: texts, then numbers, then true and false, as Postgres sorts JSON; of an object its `name`."""
+    found = Coalesce(Below(expression, _path("name")), expression)
+    return NullIf(found, Cast(Value(None, models.JSONField()), models.JSONField()))
 
 
 def below(expression: Expression, *parts: str) -> Below:
