@@ -16,6 +16,7 @@ from gpu_jobs.errors import DataError
 LEAST_RANGE = 2.0  # times: a variable that spans less says nothing about its exponent
 FARTHEST = 10.0  # times the range of the points
 SINGULAR = 1e-7  # of the derivatives, columns at unit length
+UNFELT = 1e-6  # of the longest column of derivatives: a term this small is not there
 WIDEST = 1e4  # high / low of a positive parameter
 FAR_WIDER = 4.0  # times: a profile this much wider than the draws shows a valley that they did not find
 TALLEST = 100.0  # a prediction this many times the largest measured value is a pole
@@ -46,6 +47,8 @@ def unidentified(
         if values is not None and (values > 0).all() and values.max() < LEAST_RANGE * values.min():
             spans = f"{each.exponent_of} spans only {values.max() / values.min():.3g} times"
             found[each.name] = f"{spans}, which is too little for its exponent"
+    for name in _unfelt(problem, best):
+        found.setdefault(name, "its term is too small to be felt at any point, so it can't be told from 0")
     for name in _dependent(problem, best):
         found.setdefault(name, "other parameters can make up for any change of it")
     for each in problem.knobs.free:
@@ -78,11 +81,23 @@ def _is_flat(profile: Profile, draws: Array) -> str:
     return f"its profile holds {profile.low:.2g} to {profile.high:.2g}, its draws only {low:.2g} to {high:.2g}"
 
 
-def _dependent(problem: Problem, best: Array) -> list[str]:
-    """The parameters in a combination along which no prediction changes."""
+def _unfelt(problem: Problem, best: Array) -> list[str]:
+    """The positive parameters that have gone to 0, like an E of 1e-13: an interval of them means nothing."""
+    lengths = np.linalg.norm(_derivatives(problem, best), axis=0)
+    tiny = {name for name, length in zip(problem.names, lengths, strict=True) if length < UNFELT * lengths.max()}
+    return [each.name for each in problem.knobs.free if each.log and each.name in tiny]
+
+
+def _derivatives(problem: Problem, best: Array) -> Array:
+    """Of the residuals by the parameters in the fitted scale, (points, free)"""
     with np.errstate(all="ignore"):
         _, partials = problem.jacobian(best[None])
-    matrix = np.nan_to_num(stacked(partials, (1, problem.points), len(best))[0].T)
+    return np.asarray(np.nan_to_num(stacked(partials, (1, problem.points), len(best))[0].T))
+
+
+def _dependent(problem: Problem, best: Array) -> list[str]:
+    """The parameters in a combination along which no prediction changes."""
+    matrix = _derivatives(problem, best)
     lengths = np.linalg.norm(matrix, axis=0)
     if not len(best) or not lengths.all():
         return [name for name, length in zip(problem.names, lengths, strict=True) if not length]

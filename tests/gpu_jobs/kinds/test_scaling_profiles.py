@@ -81,3 +81,14 @@ def test_the_profile_of_optima_is_not_told(tmp_path: Path) -> None:
     sizes = 0.1 * (budgets / 6) ** 0.5 * np.tile(np.geomspace(0.3, 3, 7), 4)
     table = {"N": sizes.tolist(), "C": budgets.tolist(), "loss": loss(sizes, budgets / (6 * sizes)).tolist()}
     assert result(spec_of(table, law={"name": "isoflop"}), tmp_path)["profiles"] is None
+
+
+def test_a_level_that_has_gone_to_zero_is_not_told_as_known(tmp_path: Path) -> None:
+    """Points of a law without an irreducible loss: E ends at 1e-13 or so, with a narrow interval that means nothing."""
+    table = points(40)
+    exact = 400 / np.array(table["N"]) ** 0.3 + 400 / np.array(table["D"]) ** 0.28
+    table["loss"] = (exact * np.exp(0.002 * np.random.RandomState(2).standard_normal(40))).tolist()
+    told = result(spec_of(table), tmp_path)
+    assert told["parameters"]["E"] < 1e-3 * min(table["loss"])
+    assert not told["intervals"]["E"]["identified"]
+    assert "E is not identified" in doubted(told)
