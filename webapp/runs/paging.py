@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from django.core import signing
 from django.db.models import F, Field, JSONField, Q, QuerySet, Value
-from django.db.models.expressions import Combinable, OrderBy
+from django.db.models.expressions import BaseExpression, Combinable, OrderBy
 from django.db.models.lookups import Exact, GreaterThan, LessThan
 from django.utils.dateparse import parse_datetime
 
@@ -27,7 +27,7 @@ Runs = QuerySet[Run]
 class Order:
     """By an expression; or by `having(runs)`, which brings a `sort_key` that is never null, then `lacking(runs)`."""
 
-    expression: Combinable | None = None
+    expression: BaseExpression | Combinable | None = None
     having: Callable[[Runs], Runs] | None = None
     lacking: Callable[[Runs], Runs] | None = None
     is_json: bool = False
@@ -94,8 +94,9 @@ def _read(part: _Part, order: Order, place: Place | None, descending: bool, is_b
     return list(runs.order_by(key, by)[:count])
 
 
-def _is_never_null(runs: Runs, expression: Combinable | None) -> bool:
-    return isinstance(expression, F) and "__" not in expression.name and not _field(runs, expression.name).null
+def _is_never_null(runs: Runs, expression: BaseExpression | Combinable | None) -> bool:
+    name = str(getattr(expression, "name", "")) if isinstance(expression, F) else ""
+    return bool(name) and "__" not in name and not _field(runs, name).null
 
 
 def _field(runs: Runs, name: str) -> Field[Any, Any]:

@@ -86,7 +86,7 @@ def page(
     sort: str = "-id",
     cursor: str = "",
     limit: int = 50,
-    expression: BaseExpression | F | None = None,
+    expression: BaseExpression | Combinable | None = None,
 ) -> Page:
     """One page. `sort` is a column of SORTS or of the language, with `-` for descending; empty values come last.
 
@@ -104,7 +104,7 @@ def slice_of(
     after: str = "",
     before: str = "",
     limit: int = 50,
-    expression: Combinable | None = None,
+    expression: BaseExpression | Combinable | None = None,
 ) -> Slice:
     """Like `page`, also backwards: the last rows before the cursor `before`."""
     if not 1 <= limit <= MOST:
