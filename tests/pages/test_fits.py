@@ -58,7 +58,7 @@ def test_a_row_says_law_points_error_and_revision(team: Team, fit: Fit) -> None:
 
 
 def test_the_nav_counts_fits_and_ladders_and_marks_pages_below(team: Team, fit: Fit) -> None:
-    Ladder.objects.create(project=team.project, name="nano ladder", definition={"budget": 1e18}, fit=fit)
+    Ladder.objects.create(project=team.project, name="nano ladder", definition={"target_flops": 1e18}, fit=fit)
     page = get(team, "fit", fit.pk).content.decode()
     assert 'aria-current="page"\n         data-key="g l">Scaling<small>2</small>' in page
     listed = text(get(team, "scaling"))

@@ -39,7 +39,7 @@ MOST_FLOPS = 1e30
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, **registry.DESCRIBED)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Reach: TypeAlias = Annotated[

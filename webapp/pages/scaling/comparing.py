@@ -136,6 +136,9 @@ def _interval(one: Compared, name: str) -> list[float] | None:
 
 
 def _overlap(found: Sequence[Compared], name: str) -> Cell:
+    told = [(one.result.get("intervals") or {}).get(name) or {} for one in found]
+    if any(each.get("identified") is False for each in told):
+        return words("not identified")
     return judged([pair for one in found if (pair := _interval(one, name))])
 
 

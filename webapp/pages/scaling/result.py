@@ -88,7 +88,10 @@ def _label(name: str, exponents: Mapping[str, str], made: list[str]) -> str:
 def _interval(result: Told, name: str) -> str:
     if name in (result["law"].get("fixed") or {}):
         return "held at this value"
-    said = span((result.get("intervals") or {}).get(name), text.metric)
+    told = (result.get("intervals") or {}).get(name)
+    if told and told.get("identified") is False:
+        return "not identified"
+    said = span(told, text.metric)
     return "no interval" if said == NOTHING else said
 
 
