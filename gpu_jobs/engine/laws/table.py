@@ -141,7 +141,7 @@ def _complete(table: Table, needs: Sequence[str], infinite: Sequence[str]) -> Ta
 
 
 def _without_outliers(table: Table, count: int, target: str) -> Table:
-    if not count or target not in table.columns:
+    if not count:
         return table
     values = _known(table.columns, target, "points.drop_highest")
     if count >= len(values):
