@@ -6,12 +6,20 @@ from collections.abc import Iterator
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from tests.pages import test_access, test_protocol_access, test_run_access, test_schedule_access, test_sweep_access
+from tests.pages import (
+    test_access,
+    test_fit_access,
+    test_ladders,
+    test_protocol_access,
+    test_run_access,
+    test_schedule_access,
+    test_sweep_access,
+)
 from tests.pages.team import ROLES, Team
 
 # Decided by tests of their own: tests/pages/test_sign_in.py, test_tokens.py, and below.
 ELSEWHERE = {"home", "sign-in", "sign-out", "token-revoke", "healthz", "prometheus"}
-TABLES = (test_protocol_access, test_run_access, test_schedule_access, test_sweep_access)
+TABLES = (test_fit_access, test_ladders, test_protocol_access, test_run_access, test_schedule_access, test_sweep_access)
 DECIDED = {*test_access.GET, *test_access.POST, *(name for table in TABLES for name in table.NAMES), *ELSEWHERE}
 
 
