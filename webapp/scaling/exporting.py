@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
+from webapp import spreadsheet
 
 
 def points_csv(result: Mapping[str, Any]) -> Iterator[bytes]:
@@ -46,10 +44,4 @@ def _residual(scale: str, measured: Any, predicted: Any) -> float | None:
 
 
 def _line(cells: list[Any]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow([_plain(cell) for cell in cells])
-    return text.getvalue().encode()
-
-
-def _plain(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    return spreadsheet.written([cells]).encode()

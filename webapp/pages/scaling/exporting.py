@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from webapp import spreadsheet
 from webapp.pages.scaling import laws
 from webapp.pages.scaling.points import rows_of
 
 AXES = ("x", "y", "z")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 
 
 def csv_of_figure(figure: Mapping[str, Any]) -> str:
     """A row a point: the trace's name, x and y; z where it has one. What lies on a grid is told cell by cell."""
-    return _written([["trace", *AXES], *(row for trace in figure["data"] for row in _rows(trace))])
+    return spreadsheet.written([["trace", *AXES], *(row for trace in figure["data"] for row in _rows(trace))])
 
 
 def _rows(trace: Mapping[str, Any]) -> Iterator[list[Any]]:
     x, y, z = (list(trace.get(axis) or []) for axis in AXES)
-    name = _plain(trace.get("name") or trace.get("type", ""))
+    name = _told(trace.get("name") or trace.get("type", ""))
     if z and isinstance(z[0], Sequence) and not isinstance(z[0], str):
         for row, values in enumerate(z):
-            yield from ([name, *map(_plain, (x[place], y[row], value))] for place, value in enumerate(values))
+            yield from ([name, *map(_told, (x[place], y[row], value))] for place, value in enumerate(values))
         return
     for place in range(max(len(x), len(y))):
-        yield [name, *(_plain(side[place]) if place < len(side) else "" for side in (x, y, z))]
+        yield [name, *(_told(side[place]) if place < len(side) else "" for side in (x, y, z))]
 
 
-def _plain(value: Any) -> Any:
-    """Words that a spreadsheet would take for a formula are quoted."""
-    if value is None or isinstance(value, int | float):
-        return "" if value is None else value
-    said = str(value)
-    return f"'{said}" if said.startswith(FORMULA) else said
+def _told(value: Any) -> Any:
+    return value if value is None or isinstance(value, int | float) else str(value)
 
 
 def csv_of_points(result: Mapping[str, Any]) -> str:
@@ -47,10 +41,4 @@ def csv_of_points(result: Mapping[str, Any]) -> str:
          row["error"], str(row["is_held_out"]).lower()]
         for row in found
     )  # fmt: skip
-    return _written([head, *([_plain(value) for value in row] for row in rows)])
-
-
-def _written(rows: list[list[Any]]) -> str:
-    told = io.StringIO()
-    csv.writer(told, lineterminator="\n").writerows(rows)
-    return told.getvalue()
+    return spreadsheet.written([head, *(map(_told, row) for row in rows)])

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import Any
 
+from webapp import spreadsheet
 from webapp.sweeps.comparison.measured import MEASURES
 from webapp.sweeps.comparison.results import Amount, Comparison, Line
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
-
 
 def csv_of(comparison: Comparison) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_names(comparison))
-    writer.writerows([_cell(value) for value in _values(line)] for line in comparison.lines)
-    return text.getvalue()
+    return spreadsheet.written([_names(comparison), *map(_values, comparison.lines)])
 
 
 def _names(comparison: Comparison) -> list[str]:
@@ -47,8 +40,3 @@ def _values(line: Line) -> list[Any]:
 
 def _amount(amount: Amount | None) -> tuple[float | None, float | None, float | None, int | None]:
     return (amount.mean, amount.low, amount.high, amount.n) if amount else (None, None, None, None)
-
-
-def _cell(value: Any) -> Any:
-    """Words that a spreadsheet would take for a formula are quoted."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
