@@ -21,14 +21,10 @@ chart without anything to show is a figure with a sentence in it.
 from __future__ import annotations
 
 import functools
-import importlib
-import math
-import pkgutil
-from collections.abc import Iterator, Mapping
-from types import ModuleType
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from webapp.accounts.errors import FieldError, Invalid
+from webapp.charts import finding
+from webapp.charts.finding import Chart
 from webapp.charts.sweeps.options import Choice, Option
 from webapp.charts.theme import Json
 from webapp.scaling.reading import Reading
@@ -38,24 +34,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Chart(NamedTuple):
-    name: str
-    title: str
-    question: str
-    is_wide: bool
-    module: ModuleType
-
-
 @functools.cache
 def charts() -> dict[str, Chart]:
     """Those of one fit, by name, in the order of their places."""
-    return _having("applies")
+    return finding.charts_in(__name__, __path__, "applies")
 
 
 @functools.cache
 def comparisons() -> dict[str, Chart]:
     """Those of several fits, by name, in the order of their places."""
-    return _having("compares")
+    return finding.charts_in(__name__, __path__, "compares")
 
 
 def charts_of(reading: Reading) -> list[Chart]:
@@ -71,12 +59,7 @@ def options_of(name: str, reading: Reading) -> list[Option]:
 
 def figure_of(name: str, reading: Reading, **asked: str) -> Json:
     """Raises KeyError for a chart that does not exist, Invalid for an option or a value that it does not have."""
-    module, offered = charts()[name].module, options_of(name, reading)
-    if errors := list(_errors(name, offered, asked)):
-        raise Invalid(errors)
-    chosen = {option.name: asked.get(option.name, option.choices[0].value) for option in offered}
-    figure: Json = module.figure(module.data(reading, **chosen))
-    return figure
+    return finding.drawn(charts()[name], reading, asked, finding.POSITIVE)
 
 
 def comparison_of(name: str, readings: Mapping[str, Reading]) -> Json:
@@ -84,32 +67,3 @@ def comparison_of(name: str, readings: Mapping[str, Reading]) -> Json:
     module = comparisons()[name].module
     figure: Json = module.figure(module.data(readings))
     return figure
-
-
-def _having(function: str) -> dict[str, Chart]:
-    modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
-    found = sorted((module for module in modules if hasattr(module, function)), key=lambda module: module.PLACE)
-    return {chart.name: chart for chart in map(_chart, found)}
-
-
-def _chart(module: ModuleType) -> Chart:
-    return Chart(module.__name__.rpartition(".")[2], module.TITLE, module.QUESTION, module.IS_WIDE, module)
-
-
-def _errors(name: str, offered: list[Option], asked: Mapping[str, str]) -> Iterator[FieldError]:
-    known = {option.name: option for option in offered}
-    for key, value in asked.items():
-        if key not in known:
-            words = ", ".join(known) or "none"
-            yield {"loc": [key], "msg": f"The chart {name} has no option {key!r}; it has: {words}."}
-        elif known[key].is_open and not _is_positive(value):
-            yield {"loc": [key], "msg": f"{key} must be a positive number, not {value!r}."}
-        elif not known[key].is_open and value not in (values := [choice.value for choice in known[key].choices]):
-            yield {"loc": [key], "msg": f"{key} must be one of {', '.join(values)}, not {value!r}."}
-
-
-def _is_positive(text: str) -> bool:
-    try:
-        return 0 < float(text) < math.inf
-    except ValueError:
-        return False
