@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+from django.db.models import QuerySet
+
 from webapp.accounts.models import Project, Role, User
 from webapp.accounts.roles import allows, projects_of
 from webapp.api.errors import Forbidden, NotFound
@@ -14,6 +18,7 @@ from webapp.sweeps.models import Schedule, Sweep, Trial
 from webapp.sweeps.queries import visible as visible_sweeps
 from webapp.sweeps.scheduling.queries import visible as visible_schedules
 
+Owned = TypeVar("Owned", Run, Sweep, Fit, Schedule, Ladder)  # what belongs to a project
 LARGEST_ID = 2**63 - 1
 LARGEST_NUMBER = 2**31 - 1  # of a trial in its sweep
 
@@ -29,20 +34,12 @@ def project_or_404(user: User, slug: str, needed: Role = Role.VIEWER) -> Project
 
 def run_or_404(user: User, run_id: int, needed: Role = Role.VIEWER) -> Run:
     """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
-    run = visible(user).select_related("project").filter(pk=run_id).first() if 0 < run_id <= LARGEST_ID else None
-    if run is None:
-        raise NotFound(f"There is no run {run_id}.")
-    require(user, run.project, needed)
-    return run
+    return _found(visible(user), user, run_id, needed)
 
 
 def sweep_or_404(user: User, sweep_id: int, needed: Role = Role.VIEWER) -> Sweep:
     """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
-    sweep = visible_sweeps(user).filter(pk=sweep_id).first() if 0 < sweep_id <= LARGEST_ID else None
-    if sweep is None:
-        raise NotFound(f"There is no sweep {sweep_id}.")
-    require(user, sweep.project, needed)
-    return sweep
+    return _found(visible_sweeps(user), user, sweep_id, needed)
 
 
 def trial_or_404(user: User, sweep_id: int, number: int, needed: Role = Role.VIEWER) -> Trial:
@@ -57,29 +54,25 @@ def trial_or_404(user: User, sweep_id: int, number: int, needed: Role = Role.VIE
 
 def fit_or_404(user: User, fit_id: int, needed: Role = Role.VIEWER) -> Fit:
     """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
-    fit = visible_fits(user).filter(pk=fit_id).first() if 0 < fit_id <= LARGEST_ID else None
-    if fit is None:
-        raise NotFound(f"There is no fit {fit_id}.")
-    require(user, fit.project, needed)
-    return fit
+    return _found(visible_fits(user), user, fit_id, needed)
 
 
 def schedule_or_404(user: User, schedule_id: int, needed: Role = Role.VIEWER) -> Schedule:
     """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
-    schedule = visible_schedules(user).filter(pk=schedule_id).first() if 0 < schedule_id <= LARGEST_ID else None
-    if schedule is None:
-        raise NotFound(f"There is no schedule {schedule_id}.")
-    require(user, schedule.project, needed)
-    return schedule
+    return _found(visible_schedules(user), user, schedule_id, needed)
 
 
 def ladder_or_404(user: User, ladder_id: int, needed: Role = Role.VIEWER) -> Ladder:
     """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
-    ladder = visible_ladders(user).filter(pk=ladder_id).first() if 0 < ladder_id <= LARGEST_ID else None
-    if ladder is None:
-        raise NotFound(f"There is no ladder {ladder_id}.")
-    require(user, ladder.project, needed)
-    return ladder
+    return _found(visible_ladders(user), user, ladder_id, needed)
+
+
+def _found(theirs: QuerySet[Owned], user: User, number: int, needed: Role) -> Owned:
+    found = theirs.filter(pk=number).first() if 0 < number <= LARGEST_ID else None
+    if found is None:
+        raise NotFound(f"There is no {theirs.model._meta.model_name} {number}.")
+    require(user, found.project, needed)
+    return found
 
 
 def require(user: User, project: Project, needed: Role) -> None:
