@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypedDict
 
 
@@ -23,6 +24,16 @@ class Invalid(Exception):  # noqa: N818 - reads as what it tells
     @classmethod
     def field(cls, name: str, message: str) -> Invalid:
         return cls([{"loc": [name], "msg": message}])
+
+
+@contextmanager
+def below(*place: str | int) -> Iterator[None]:
+    """What is wrong inside is wrong with a part of this place: each `loc` begins with it."""
+    try:
+        yield
+    except Invalid as error:
+        error.errors = [{"loc": [*place, *item["loc"]], "msg": item["msg"]} for item in error.errors]
+        raise
 
 
 class LastOwner(Invalid):

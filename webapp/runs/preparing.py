@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from gpu_jobs.spec import JobSpec
-from webapp.accounts.errors import Invalid
+from webapp.accounts.errors import below
 from webapp.accounts.models import Project
 from webapp.runs.models import Run
 
@@ -24,8 +24,5 @@ def prepared(spec: JobSpec, project: Project, cloned_from: Run | None) -> JobSpe
     preparation = _preparations.get(spec.kind)
     if preparation is None:
         return spec
-    try:
+    with below("spec"):
         return preparation(spec, project, cloned_from.spec if cloned_from else None)
-    except Invalid as error:
-        error.errors = [{"loc": ["spec", *item["loc"]], "msg": item["msg"]} for item in error.errors]
-        raise

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from gpu_jobs import ladder
 from gpu_jobs import spec as job_specs
 from gpu_jobs.sources import ConfigModel
-from webapp.accounts.errors import FieldError, Invalid
+from webapp.accounts.errors import FieldError, Invalid, below
 from webapp.accounts.models import Project, User
 from webapp.runs import plain, specs
 from webapp.runs.actions.inputs import resolve
@@ -37,7 +36,7 @@ class Setting(NamedTuple):
 def base_of(definition: Definition, user: User | None, project: Project | None) -> dict[str, Any]:
     """The base with every default, and a model that stands for the rungs'. Raises Invalid below `base`."""
     given = {**DEFAULTS, **plain.json(dict(definition.base))}
-    with _below("base"):
+    with below("base"):
         given["model"] = _model(given)
         checked = specs.checked(given).model_dump(mode="json")
         _refuse(checked, user, project)
@@ -96,12 +95,3 @@ def _refuse(checked: dict[str, Any], user: User | None, project: Project | None)
         found.append({"loc": ["optimizer"], "msg": f"Rungs set a learning rate, which {name} does not have."})
     if found:
         raise Invalid(found)
-
-
-@contextmanager
-def _below(field: str) -> Iterator[None]:
-    """What is wrong inside is wrong with a part of this field."""
-    try:
-        yield
-    except Invalid as error:
-        raise Invalid([{"loc": [field, *item["loc"]], "msg": item["msg"]} for item in error.errors]) from None

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from gpu_jobs.errors import DataError
 from gpu_jobs.law import LawKnobs
 from gpu_jobs.points import Columns, Points, RunPoints
 from gpu_jobs.spec import JobSpec
-from webapp.accounts.errors import Invalid
+from webapp.accounts.errors import Invalid, below
 from webapp.accounts.models import Project
 from webapp.scaling import needs as needing
 from webapp.scaling.needs import Needs
@@ -37,7 +36,7 @@ def looked_up(spec: Spec, project: Project, before: Mapping[str, Any] | None = N
     changes: dict[str, Any] = {"points": filled}
     if spec.then is not None and spec.then.points is not None:
         earlier, needs = (before.get("then") or {}).get("points"), needing.of_second(spec)
-        with _below("then"):
+        with below("then"):
             second = _filled(spec, spec.then.law, spec.then.points, needs, project, earlier)
         changes["then"] = spec.then.model_copy(update={"points": second})
     return spec.model_copy(update=changes)
@@ -101,13 +100,3 @@ def _refuse_few(spec: Spec, law: LawKnobs, points: RunPoints) -> None:
         found = f"{len(points.runs or ()):,} runs are found{kept} and {fitted} points are left to fit"
         message = f"{found}: law {law.name!r} with {len(law.free)} free parameters needs {least} or more."
         raise NothingYet([{"loc": ["points", "query"], "msg": message}])
-
-
-@contextmanager
-def _below(field: str) -> Iterator[None]:
-    """Puts a field before the place of what is refused."""
-    try:
-        yield
-    except Invalid as error:
-        error.errors = [{"loc": [field, *each["loc"]], "msg": each["msg"]} for each in error.errors]
-        raise

@@ -7,8 +7,7 @@ from 1, "labels": which part of the study it is}. Nothing else is stored: the re
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from django.db.models import QuerySet
 from pydantic import ValidationError
 
 from gpu_jobs import registry as jobs
-from webapp.accounts.errors import FieldError, Invalid
+from webapp.accounts.errors import FieldError, Invalid, below
 from webapp.accounts.models import Project, User
 from webapp.metrics.points import Points
 from webapp.metrics.queries import raw_of
@@ -84,7 +83,7 @@ def unavailable(entry: Entry) -> str:
 
 def knobs_of(entry: Entry, given: Mapping[str, Any]) -> Knobs:
     """Checked knobs, `name` filled in. Raises Invalid with every broken rule below `knobs`."""
-    with _below("knobs"):
+    with below("knobs"):
         try:
             return entry.knobs.model_validate({**given, "name": entry.name})
         except ValidationError as error:
@@ -95,9 +94,9 @@ def planned(
     entry: Entry, knobs: Knobs, spec: Mapping[str, Any], user: User | None = None, project: Project | None = None
 ) -> list[Planned]:
     """The sweeps that it would make, every one checked. Raises Invalid with what is wrong with any of them."""
-    with _below("spec"):
+    with below("spec"):
         specs.checked(plain.json(dict(spec)))
-    with _below("knobs"):
+    with below("knobs"):
         found: list[Planned] = entry.module.plan(knobs, dict(spec))
     if len(found) > MOST_SWEEPS:
         raise Invalid.field(
@@ -226,15 +225,6 @@ def series_of(runs: Sequence[int]) -> Series:
         return known[metric].get(run, Points.empty())
 
     return series
-
-
-@contextmanager
-def _below(field: str) -> Iterator[None]:
-    """What is wrong inside is wrong with a part of this field."""
-    try:
-        yield
-    except Invalid as error:
-        raise Invalid([{"loc": [field, *item["loc"]], "msg": item["msg"]} for item in error.errors]) from None
 
 
 def _study(sweeps: list[Sweep]) -> Study | None:

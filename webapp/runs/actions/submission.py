@@ -9,7 +9,7 @@ from django.db import transaction
 
 from gpu_jobs.shrinking import Shrinking
 from gpu_jobs.spec import JobSpec, references
-from webapp.accounts.errors import FieldError, Invalid
+from webapp.accounts.errors import FieldError, Invalid, below
 from webapp.accounts.models import Project, User
 from webapp.runs import blobs, fields, paths, plain, preparing, specs, tickets
 from webapp.runs.actions.inputs import resolve
@@ -123,10 +123,8 @@ def delete_upload(upload: Upload) -> None:
 
 
 def _parsed(spec: dict[str, Any]) -> JobSpec:
-    try:
+    with below("spec"):
         return specs.checked(spec)
-    except Invalid as error:
-        raise Invalid([{"loc": ["spec", *item["loc"]], "msg": item["msg"]} for item in error.errors]) from None
 
 
 def _misfits(spec: JobSpec, inputs: Iterable[Input]) -> list[FieldError]:

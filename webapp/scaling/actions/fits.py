@@ -10,7 +10,7 @@ from django.db.models import Max
 from django.db.models.functions import Now
 
 from gpu_jobs.points import RunPoints
-from webapp.accounts.errors import FieldError, Invalid
+from webapp.accounts.errors import FieldError, Invalid, below
 from webapp.accounts.models import Project, User
 from webapp.runs import actions as runs
 from webapp.runs import fields, plain, specs
@@ -52,11 +52,9 @@ def create_fit(
 def revise(fit: Fit, user: User | None = None) -> Revision:
     """The next revision: a run like any other on the points of now, tagged fit-<id>. Raises Invalid and WrongState."""
     fit = locked(fit)
-    try:
-        found = lookup.looked_up(parsed_spec(fit.spec), fit.project)
-    except Invalid as error:
-        error.errors = [{"loc": ["spec", *item["loc"]], "msg": item["msg"]} for item in error.errors]
-        raise
+    parsed = parsed_spec(fit.spec)
+    with below("spec"):
+        found = lookup.looked_up(parsed, fit.project)
     return revise_on(fit, found, user)
 
 
@@ -144,11 +142,8 @@ def parsed_spec(spec: Mapping[str, Any]) -> Spec:
     given = {"kind": KIND, **plain.json(dict(spec))}
     if given["kind"] != KIND:
         raise Invalid([{"loc": ["spec", "kind"], "msg": f"kind must be {KIND} here, not {given['kind']!r}."}])
-    try:
+    with below("spec"):
         return cast("Spec", specs.checked(given))
-    except Invalid as error:
-        error.errors = [{"loc": ["spec", *item["loc"]], "msg": item["msg"]} for item in error.errors]
-        raise
 
 
 def _kept(parsed: Spec) -> dict[str, Any]:

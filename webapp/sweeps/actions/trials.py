@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
-from webapp.accounts.errors import Invalid
+from webapp.accounts.errors import Invalid, below
 from webapp.accounts.models import User
 from webapp.runs import actions as run_actions
 from webapp.runs import plain
@@ -126,10 +126,8 @@ def _refuse_violations(checked: Definition, params: Mapping[str, Any]) -> None:
 
     if sentences := space.violations(checked.search, dict(params), checked.spec):
         raise Invalid([{"loc": ["params"], "msg": sentence} for sentence in sentences])
-    try:
+    with below("params"):
         run_specs.checked(plain.json(spec_of(checked, params, checked.seeds.first)))
-    except Invalid as error:
-        raise Invalid([{"loc": ["params", *item["loc"]], "msg": item["msg"]} for item in error.errors]) from None
 
 
 def _runs(trial: Trial, states: frozenset[Status] | set[Status]) -> list[Run]:

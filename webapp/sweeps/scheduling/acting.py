@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gpu_jobs.spec import references
+from webapp.accounts.errors import below
 from webapp.accounts.models import Project, User
 from webapp.runs import actions as runs
 from webapp.runs import fields, specs
@@ -56,7 +55,7 @@ Body = TypeVar("Body", RunBody, SweepBody)
 
 def check(action: Any, project: Project, user: User | None) -> None:
     """Raises Invalid with all that would be refused if this person queued it now; `loc` begins with "action"."""
-    with _below("action"), _below(kind_of(action)) as kind:
+    with below("action"), below(kind := kind_of(action)):
         if kind == "run":
             _check_run(_parsed(RunBody, action[kind]), project, user)
         else:
@@ -66,7 +65,7 @@ def check(action: Any, project: Project, user: User | None) -> None:
 def begin(schedule: Schedule, due_at: datetime) -> Run | Sweep:
     """Queues it for the schedule's person, named after the time that it is for. Raises Invalid like `check`."""
     project, user = schedule.project, schedule.created_by
-    with _below("action"), _below(kind_of(schedule.action)) as kind:
+    with below("action"), below(kind := kind_of(schedule.action)):
         if kind == "run":
             body = _parsed(RunBody, schedule.action[kind])
             name = _dated(body.name, schedule, due_at)
@@ -86,7 +85,7 @@ def kind_of(action: Any) -> str:
 
 
 def _check_run(body: RunBody, project: Project, user: User | None) -> None:
-    with _below("spec"):
+    with below("spec"):
         parsed = specs.checked(body.spec)
     errors: list[FieldError] = []
     for reference in references(parsed):
@@ -118,12 +117,3 @@ def _dated(name: str, schedule: Schedule, due_at: datetime) -> str:
     """Told apart by the time in the schedule's own zone; the name gives way where both are too long."""
     date = f" {local(due_at, schedule.timezone):%Y-%m-%d %H:%M}"
     return (name or schedule.name)[: fields.LONGEST_NAME - DATE_LENGTH] + date
-
-
-@contextmanager
-def _below(place: str) -> Iterator[str]:
-    """Errors raised within are about what stands at `place`."""
-    try:
-        yield place
-    except Invalid as error:
-        raise Invalid([{"loc": [place, *item["loc"]], "msg": item["msg"]} for item in error.errors]) from None
