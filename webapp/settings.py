@@ -101,6 +101,7 @@ REDIS_URL = env.redis_url()
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 SILENT_S = env.integer("HONE_SILENT_S", 20)  # a worker or an attempt that sends no heartbeat for so long is lost
+EXTERNAL_SILENT_S = env.integer("HONE_EXTERNAL_SILENT_S", 300)  # the same for the program behind an external run
 
 CELERY_BROKER_URL = env.broker_url(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True

@@ -20,20 +20,7 @@ class StrictParser(Parser):
     """Like ninja's, but says what is wrong, and refuses text that Postgres can't store (NUL, lone surrogates)."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        body = request.body
-        try:
-            data = json.loads(body)
-        except RecursionError:
-            raise too_deep() from None
-        except UnicodeDecodeError:
-            raise BadRequest("The request body must be UTF-8.") from None
-        except ValueError as error:
-            raise BadRequest(f"The request body is not JSON: {error}.") from None
-        if body.count(b"[") + body.count(b"{") > DEEPEST and is_deeper_than(data, DEEPEST):
-            raise too_deep()
-        if b"\\u" in body:  # only an escape can smuggle in a NUL or a lone surrogate
-            refuse_unstorable(data)
-        return cast(dict[str, Any], data)
+        return cast(dict[str, Any], loads(request.body))
 
     def parse_querydict(
         self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
@@ -41,6 +28,23 @@ class StrictParser(Parser):
         values = super().parse_querydict(data, list_fields, request)
         refuse_unstorable(values)
         return values
+
+
+def loads(body: bytes) -> Any:
+    """The JSON of a body. Raises BadRequest and Invalid."""
+    try:
+        data = json.loads(body)
+    except RecursionError:
+        raise too_deep() from None
+    except UnicodeDecodeError:
+        raise BadRequest("The request body must be UTF-8.") from None
+    except ValueError as error:
+        raise BadRequest(f"The request body is not JSON: {error}.") from None
+    if body.count(b"[") + body.count(b"{") > DEEPEST and is_deeper_than(data, DEEPEST):
+        raise too_deep()
+    if b"\\u" in body:  # only an escape can smuggle in a NUL or a lone surrogate
+        refuse_unstorable(data)
+    return data
 
 
 class Renderer(JSONRenderer):
