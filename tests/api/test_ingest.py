@@ -196,7 +196,7 @@ def test_however_often_requests_are_sent_again_each_counts_once(db: None, given:
     """A request is a key with its number of points; some break off after the store and before the commit."""
     from django.db import transaction
 
-    class Broken(Exception):
+    class BrokenOffError(Exception):
         pass
 
     run, sizes, expected = make_run(), {}, 0
@@ -207,8 +207,8 @@ def test_however_often_requests_are_sent_again_each_counts_once(db: None, given:
             with transaction.atomic():
                 assert metrics.log_once(run, str(key), str(size).encode(), lambda columns=columns: columns) == size
                 if breaks:
-                    raise Broken
-        except Broken:
+                    raise BrokenOffError
+        except BrokenOffError:
             continue
         except Invalid:
             assert known

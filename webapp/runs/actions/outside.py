@@ -1,7 +1,8 @@
 """Runs of kind external: their points, files and end come from a program elsewhere.
 
 running -> succeeded | failed | cancelled | out_of_memory | diverged     the program says so
-running -> lost      its heartbeats stopped;  lost -> running  it is heard again, for instance after its network was away
+running -> lost      its heartbeats have stopped
+lost -> running      it is heard again, for instance because its network was away
 """
 
 from __future__ import annotations
