@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from hone.errors import HoneError
 
@@ -13,10 +13,7 @@ MOST_POINTS, MOST_SERIES = 20_000, 1_000  # in one request
 LONGEST_NAME = 250
 
 
-class Row(NamedTuple):
-    step: int
-    time: float  # seconds since the epoch
-    values: dict[str, float]
+Row: TypeAlias = tuple[int, float, dict[str, float]]  # step, seconds since the epoch, values by metric
 
 
 def number(name: str, value: Any) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import io
 from collections.abc import Iterator, Mapping
@@ -68,10 +67,12 @@ def _arrow(content: bytes) -> History:
 def _csv(content: bytes) -> History:
     import numpy as np
 
-    rows = csv.reader(io.StringIO(content.decode(), newline=""))
-    next(rows)
-    _, steps, values, times = zip(*rows, strict=True)
-    return History(np.array(steps, np.int64), np.array(values, np.float64), np.array(times, np.float64))
+    kinds = [("step", np.int64), ("value", np.float64), ("time", np.float64)]
+    rows = np.loadtxt(
+        io.BytesIO(content), kinds, comments=None, delimiter=",", quotechar='"', skiprows=1, usecols=(1, 2, 3), ndmin=1,
+        encoding="utf-8",
+    )  # fmt: skip
+    return History(*(np.ascontiguousarray(rows[name]) for name, _ in kinds))
 
 
 def _row(run: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from hone import ending
-from hone.columns import Row, check_name, number
+from hone.columns import check_name, number
 from hone.delivery import Delivery, Sender
 from hone.errors import HoneError
 from hone.journal import Journal
@@ -90,7 +90,7 @@ class Run:
                 self._writer.wake()
             elif waiting >= MOST_ROWS and not self._writer.has_room(len(values)):
                 return
-        self._rows.append(Row(step, time.time(), values))
+        self._rows.append((step, time.time(), values))
 
     def log_artifact(self, path: str | Path, name: str | None = None) -> None:
         """Uploads a file, or every file of a folder, in the background, from a copy made now.

@@ -1,7 +1,7 @@
 """transformers' Trainer: `Trainer(..., callbacks=[HoneCallback(project="first")])`.
 
-Logs what the Trainer logs, at its global step: `loss` as `train/loss`, `eval_loss` as `eval/loss`. Only the process that is
-rank 0 of the world logs. The run ends with the training when the callback has started it.
+Logs what the Trainer logs, at its global step: `loss` as `train/loss`, `eval_loss` as `eval/loss`. Only the process
+that is rank 0 of the world logs. The run ends with the training when the callback has started it.
 """
 
 from __future__ import annotations

@@ -83,6 +83,9 @@ def test_points_arrive_while_the_run_lives() -> None:
     run.log({"loss": 1.0})
     assert run.flush()
     assert steps(run.id) == [0] and stored(run).status == "running"
+    until = time.monotonic() + 10
+    while stored(run).outside.heard_at is None and time.monotonic() < until:
+        time.sleep(0.01)
     assert stored(run).outside.heard_at is not None
 
 

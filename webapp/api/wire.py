@@ -85,13 +85,17 @@ def too_deep() -> BadRequest:
 
 def is_deeper_than(value: Any, levels: int) -> bool:
     """Walks level by level, so the depth of the data is not the depth of the stack."""
-    layer = [value]
+    layer = [value] if isinstance(value, dict | list) else []
     for _ in range(levels + 1):
-        containers = [item for item in layer if isinstance(item, dict | list)]
-        if not containers:
+        below = [item.values() if isinstance(item, dict) else item for item in layer]
+        if not below:
             return False
-        layer = [child for item in containers for child in (item.values() if isinstance(item, dict) else item)]
+        layer = [child for items in below if not _FLAT.issuperset(map(type, items)) for child in items]
+        layer = [child for child in layer if isinstance(child, dict | list)]
     return True
+
+
+_FLAT = frozenset({int, float, str, bool, type(None)})  # a long list of numbers is passed over at C's speed
 
 
 def refuse_unstorable(value: Any, loc: tuple[str | int, ...] = ()) -> None:

@@ -40,7 +40,7 @@ def log_columns(run: Run, columns: Mapping[str, Columns]) -> int:
     rows, now = store.lock(run.pk, columns), time.time()
     points = {name: given.points(rows[name].next_step, now) for name, given in columns.items()}
     points = {name: some for name, some in points.items() if len(some.steps)}
-    store.append(run.pk, points)
+    store.append(run.pk, points, rows)
     announce(run.pk, points)
     _move_on(run, points)
     return sum(len(some.steps) for some in points.values())

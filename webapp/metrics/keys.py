@@ -41,9 +41,12 @@ def claim(run_id: int, key: str, digest: bytes) -> int | None:
 
 def settle(run_id: int, key: str, points: int) -> None:
     """Notes what the key's request has stored; now and then forgets old keys of the run."""
-    own = PointsKey.objects.filter(run_id=run_id, key=key)
-    own.update(points=points)
-    if own.get().pk % CLEANED_EVERY == 0:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE points_keys SET points = %s WHERE run_id = %s AND key = %s RETURNING id", [points, run_id, key]
+        )
+        (number,) = cursor.fetchone()
+    if number % CLEANED_EVERY == 0:
         PointsKey.objects.filter(run_id=run_id, created_at__lt=Now() - KEPT).delete()
 
 

@@ -18,7 +18,7 @@ from webapp.api.openapi import file_reply
 from webapp.api.packing import unpacked
 from webapp.api.schemas.metrics import Axis, MetricList, MetricOutput, PointsInput, PointsReply, SeriesOutput
 from webapp.api.serializers import summary_output
-from webapp.api.streaming import attachment, gathered
+from webapp.api.streaming import PIECE_BYTES, attachment, gathered
 from webapp.api.wire import loads
 from webapp.metrics import actions, arrow, external, queries
 from webapp.metrics.export import export
@@ -118,7 +118,8 @@ def export_series(
     run = run_or_404(user_of(request), run_id)
     names = name or queries.names(run.pk)
     filename = f"run-{run.pk}-{_file_stem(names)}.{kind}"
-    return attachment(request, gathered(export(run, names, kind)), filename, content_type=CONTENT_TYPES[kind])
+    pieces = gathered(export(run, names, kind), PIECE_BYTES)
+    return attachment(request, pieces, filename, content_type=CONTENT_TYPES[kind])
 
 
 def _require_open(run: Run) -> None:
