@@ -92,6 +92,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:  # numpy's numbers and torch's
         return plain(value.item(), depth + 1)
     fields = getattr(value, "__dict__", None)
-    if fields and not callable(value) and type(value).__str__ is object.__str__:
+    has_no_text = type(value).__str__ is object.__str__  # type: ignore[comparison-overlap]
+    if fields and not callable(value) and has_no_text:
         return plain({key: item for key, item in fields.items() if not key.startswith("_")}, depth + 1)
     return str(value)

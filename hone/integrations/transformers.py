@@ -16,7 +16,7 @@ from hone.starting import init
 SPLITS = ("eval", "test")
 
 
-class HoneCallback(TrainerCallback):  # type: ignore[misc]
+class HoneCallback(TrainerCallback):
     """Either a `run` to log into, or what `hone.init` takes; `config` is the training arguments unless it is given."""
 
     def __init__(self, run: Run | None = None, **options: Any) -> None:

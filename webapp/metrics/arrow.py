@@ -55,7 +55,7 @@ def _table(body: bytes) -> pa.Table:
             _check_schema(reader.schema)
             table = pa.Table.from_batches(_limited(reader), reader.schema)
         table.validate(full=True)
-    except (pa.ArrowException, OSError, struct.error) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, IndexError, struct.error) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise _invalid([], f"The body is no Arrow IPC stream that can be read: {reason}") from None
     return table.select([name for name in COLUMNS if name in table.column_names])

@@ -131,7 +131,7 @@ def _at_once(entries: list[Any] | tuple[Any, ...], kind: _Kind) -> Int64 | Float
     if not kind.types.issuperset(map(type, entries)):
         return None
     try:
-        found = np.array(entries, kind.dtype)
+        found: Any = np.array(entries, kind.dtype)
     except OverflowError:
         return None
     return found if kind.holds(found) else None
