@@ -40,8 +40,16 @@ def streamed(request: HttpRequest, pieces: Iterator[bytes], content_type: str) -
 
 
 async def _asynchronous(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Each piece is made in the request's own thread, which holds its database connection."""
-    following = sync_to_async(lambda: next(pieces, None))
+    """Each piece is made in the request's own thread, which lets go of its database connection before it is sent: a
+    slow reader keeps none from others."""
+
+    def next_piece() -> bytes | None:
+        try:
+            return next(pieces, None)
+        finally:
+            _close_connections()
+
+    following = sync_to_async(next_piece)
     try:
         while (piece := await following()) is not None:
             yield piece
