@@ -32,7 +32,10 @@ def web(live_world) -> Iterator[httpx.Client]:
         port = probe.getsockname()[1]
     home = os.environ["HONE_HOME"]
     database = f"postgresql://hone@/{connection.settings_dict['NAME']}?host={quote(home, safe='')}%2Frun"
-    environment = os.environ | {"DATABASE_URL": f"{database}&application_name={NAME}", "HONE_WEB_CONNECTIONS": str(MOST)}
+    environment = os.environ | {
+        "DATABASE_URL": f"{database}&application_name={NAME}",
+        "HONE_WEB_CONNECTIONS": str(MOST),
+    }
     command = [sys.executable, "-m", "uvicorn", "webapp.asgi:application", "--port", str(port), "--log-level", "error",
                "--lifespan", "off"]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
