@@ -68,7 +68,9 @@ def test_a_writer_killed_between_its_statements_leaves_whole_transactions() -> N
     assert signal == 0 and messages > 4 * BATCHES
     assert is_one_of_them(lived) == BATCHES + 1
     places = []
-    for run, signal, _ in write(*range(1, messages, 4), messages):
+    for run, signal, _ in write(*range(1, messages, 9), messages):
         assert signal == 9
         places.append(is_one_of_them(run))
-    assert places == sorted(places) and (places[0], places[-1]) == (0, BATCHES)
+    assert (
+        places == sorted(places) and places[0] == 0 and places[-1] >= BATCHES
+    )  # the last message comes after the commit

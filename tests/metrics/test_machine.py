@@ -47,7 +47,7 @@ class Store(RuleBasedStateMachine):
     def log_one_by_one(self, count: int) -> None:
         """What makes small chunks, and merges them."""
         for _ in range(count):
-            step = max((max(series.points, default=-1) for series in self.model.values())) + 1
+            step = max(max(series.points, default=-1) for series in self.model.values()) + 1
             for series in self.model.values():
                 series.append(line(step, 1))
             store.append(self.run, {name: line(step, 1) for name in self.model})
