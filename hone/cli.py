@@ -7,10 +7,10 @@ import importlib.util
 import os
 import sys
 
-from hone.commands import options, protocol, runs, schedule, sweep
+from hone.commands import options, protocol, runs, schedule, sweep, sync
 from hone.errors import HoneError
 
-GROUPS = (runs, sweep, schedule, protocol)
+GROUPS = (runs, sweep, schedule, protocol, sync)
 
 
 def main(arguments: list[str] | None = None) -> None:

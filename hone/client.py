@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
-from hone.errors import HoneError
+from hone.errors import Away, HoneError, Refused
 
 PAGE = 200
 TIMEOUT_S = 30.0
+LATER = frozenset({408, 425, 429, 500, 502, 503, 504})  # answers that may be others in a while
 
 
 class Client:
@@ -31,8 +32,17 @@ class Client:
     def get(self, path: str, **query: Any) -> Any:
         return self._json("GET", path, params=_given(query))
 
-    def post(self, path: str, body: Any = None) -> Any:
-        return self._json("POST", path, json=body) if body is not None else self._json("POST", path)
+    def read(self, path: str, **query: Any) -> bytes:
+        """An answer that is no JSON, as a whole."""
+        return self._send("GET", path, params=_given(query)).content
+
+    def post(self, path: str, body: Any = None, **headers: str) -> Any:
+        content = {} if body is None else {"json": body}
+        return self._json("POST", path, headers=_named(headers), **content)
+
+    def send(self, method: str, path: str, content: bytes | IO[bytes], **headers: str) -> Any:
+        """Bytes as they are; `content_type="text/plain"` becomes the header Content-Type."""
+        return self._json(method, path, content=content, headers=_named(headers))
 
     def patch(self, path: str, body: Any) -> Any:
         return self._json("PATCH", path, json=body)
@@ -66,13 +76,13 @@ class Client:
             with self._http.stream("GET", path, params=_given(query)) as response:
                 if response.is_error:
                     response.read()
-                    raise HoneError(_sentence(response))
+                    raise _refusal(response)
                 with part.open("wb") as opened:
                     for piece in response.iter_bytes():
                         opened.write(piece)
             part.replace(target)
         except httpx.HTTPError as error:
-            raise HoneError(self._unreached(error)) from None
+            raise Away(self._unreached(error)) from None
         except OSError as error:
             raise HoneError(f"{target} can't be written: {error.strerror}.") from None
         finally:
@@ -90,9 +100,9 @@ class Client:
         try:
             response = self._http.request(method, path, **content)
         except httpx.HTTPError as error:
-            raise HoneError(self._unreached(error)) from None
+            raise Away(self._unreached(error)) from None
         if not response.is_success:
-            raise HoneError(_sentence(response))
+            raise _refusal(response)
         return response
 
     def _unreached(self, error: httpx.HTTPError) -> str:
@@ -103,6 +113,15 @@ class Client:
 
 def _given(query: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in query.items() if value not in (None, "")}
+
+
+def _named(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def _refusal(response: httpx.Response) -> HoneError:
+    sentence = _sentence(response)
+    return Away(sentence) if response.status_code in LATER else Refused(sentence, response.status_code)
 
 
 def _sentence(response: httpx.Response) -> str:

@@ -18,14 +18,23 @@ def api_url(given: str | None = None) -> str:
     return address.rstrip("/").removesuffix(PREFIX) + PREFIX
 
 
-def token() -> str:
-    """HONE_TOKEN, or the administrator's in $HONE_HOME. It is never printed."""
-    if given := os.environ.get("HONE_TOKEN", "").strip():
+def token(given: str | None = None) -> str:
+    """The one given, HONE_TOKEN, or the administrator's in $HONE_HOME. It is never printed."""
+    if given := given or os.environ.get("HONE_TOKEN", "").strip():
         return given
-    path = Path(os.environ.get("HONE_HOME") or ".hone") / "admin-token"
+    path = home() / "admin-token"
     try:
         return path.read_text().strip()
     except OSError:
         raise HoneError(
             f"There is no token: set HONE_TOKEN to one of yours (page Tokens); {path} can't be read."
         ) from None
+
+
+def home() -> Path:
+    return Path(os.environ.get("HONE_HOME") or ".hone")
+
+
+def spool() -> Path:
+    """Where runs keep what the server has not got yet: HONE_SPOOL, or $HONE_HOME/spool."""
+    return Path(os.environ.get("HONE_SPOOL") or home() / "spool").absolute()

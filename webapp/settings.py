@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
@@ -95,12 +97,29 @@ def _database(url: str) -> dict[str, object]:
     return {"ENGINE": "django.db.backends.postgresql", "CONN_HEALTH_CHECKS": True, "OPTIONS": options, **database}
 
 
+def _pooled(database: dict[str, object]) -> dict[str, object]:
+    """The same, with connections that outlive a request: making one costs more than most requests do.
+
+    Each request has a thread of its own, so persistent connections would be one a thread. A request that finds all of
+    them taken waits for ten seconds at most.
+    """
+    most = env.integer("HONE_WEB_CONNECTIONS", 20)
+    if most < 1:
+        return database
+    pool = {"min_size": 0, "max_size": most, "max_idle": 300.0, "timeout": 10.0}
+    return {**database, "OPTIONS": {**database["OPTIONS"], "pool": pool}}  # type: ignore[dict-item]
+
+
+IS_WEB_SERVER = "webapp.asgi" in sys.modules  # it imports this; the worker forks, and a pool's threads would not
 DATABASES = {"default": _database(env.database_url())}
+if IS_WEB_SERVER:
+    DATABASES["default"] = _pooled(DATABASES["default"])
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.redis_url()
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 SILENT_S = env.integer("HONE_SILENT_S", 20)  # a worker or an attempt that sends no heartbeat for so long is lost
+EXTERNAL_SILENT_S = env.integer("HONE_EXTERNAL_SILENT_S", 300)  # the same for the program behind an external run
 
 CELERY_BROKER_URL = env.broker_url(REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True

@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 def tick() -> None:
     """Raises OperationalError and InterfaceError when Postgres is away, RedisError when Redis is."""
-    for run in actions.reap(settings.SILENT_S):
-        logger.warning("Run %s lost its worker; it is %s now", run.id, run.status)
+    for run in actions.reap(settings.SILENT_S, external_silent_s=settings.EXTERNAL_SILENT_S):
+        logger.warning("Run %s fell silent; it is %s now", run.id, run.status)
     for queue, count in _wanted().items():
         waiting = _redis().llen(tickets.celery_queue(queue))
         if count > waiting:

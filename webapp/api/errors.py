@@ -40,6 +40,12 @@ class TooLarge(ApiError):
     status = 413
 
 
+class Unsupported(ApiError):
+    """The body comes in a form that the address does not read."""
+
+    status = 415
+
+
 class Invalid(ApiError):
     """Well-formed, but breaks a rule. `detail` repeats the first error with its field's name."""
 

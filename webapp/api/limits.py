@@ -7,6 +7,7 @@ view would come too late for the disk.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from importlib import import_module
 from typing import Any
@@ -26,6 +27,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 TAKE_FILES = ("/uploads", "/sweeps/import", "/runs/new/")  # of the API, and the form of a new run
+ARTIFACT = re.compile(r"/api/v1/runs/[0-9]+/artifacts/.")
 FORM_FRAME_BYTES = 1 << 20  # what a form may add around its file
 
 
@@ -50,7 +52,7 @@ class BodyLimit:
 
 def limit_of(path: str) -> int:
     """Addresses that take a file may receive one, everything else what a form or a batch of points may weigh."""
-    if path.endswith(TAKE_FILES):
+    if path.endswith(TAKE_FILES) or ARTIFACT.match(path):
         return int(settings.MAX_UPLOAD_BYTES) + FORM_FRAME_BYTES
     return int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 

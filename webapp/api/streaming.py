@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import IO, Any
 
 from asgiref.sync import SyncToAsync, sync_to_async
+from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connections
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.http import content_disposition_header
+
+from webapp.api.errors import BadRequest, TooLarge
 
 PIECE_BYTES = 1 << 20
 
@@ -37,8 +40,16 @@ def streamed(request: HttpRequest, pieces: Iterator[bytes], content_type: str) -
 
 
 async def _asynchronous(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Each piece is made in the request's own thread, which holds its database connection."""
-    following = sync_to_async(lambda: next(pieces, None))
+    """Each piece is made in the request's own thread, which lets go of its database connection before it is sent: a
+    slow reader keeps none from others."""
+
+    def next_piece() -> bytes | None:
+        try:
+            return next(pieces, None)
+        finally:
+            _close_connections()
+
+    following = sync_to_async(next_piece)
     try:
         while (piece := await following()) is not None:
             yield piece
@@ -46,6 +57,22 @@ async def _asynchronous(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
         close = getattr(pieces, "close", None)
         if close is not None:
             await sync_to_async(close)()
+
+
+def refuse_announced_size(request: HttpRequest) -> None:
+    """Raises TooLarge before a byte of the body is read."""
+    announced = int(request.META.get("CONTENT_LENGTH") or 0)
+    if announced > settings.MAX_UPLOAD_BYTES:
+        limit = f"{settings.MAX_UPLOAD_BYTES:,}"
+        raise TooLarge(f"{announced:,} bytes are more than the limit of {limit} (HONE_MAX_UPLOAD_BYTES).")
+
+
+def body_pieces(request: HttpRequest) -> Iterator[bytes]:
+    """The request's body piece by piece. Raises BadRequest when there is none."""
+    if not request.META.get("CONTENT_LENGTH") and not request.META.get("HTTP_TRANSFER_ENCODING"):
+        raise BadRequest("The request has no body: send the file's bytes.")
+    while piece := request.read(PIECE_BYTES):
+        yield piece
 
 
 def in_pieces(file: IO[bytes] | Any) -> Iterator[bytes]:

@@ -20,20 +20,7 @@ class StrictParser(Parser):
     """Like ninja's, but says what is wrong, and refuses text that Postgres can't store (NUL, lone surrogates)."""
 
     def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        body = request.body
-        try:
-            data = json.loads(body)
-        except RecursionError:
-            raise too_deep() from None
-        except UnicodeDecodeError:
-            raise BadRequest("The request body must be UTF-8.") from None
-        except ValueError as error:
-            raise BadRequest(f"The request body is not JSON: {error}.") from None
-        if body.count(b"[") + body.count(b"{") > DEEPEST and is_deeper_than(data, DEEPEST):
-            raise too_deep()
-        if b"\\u" in body:  # only an escape can smuggle in a NUL or a lone surrogate
-            refuse_unstorable(data)
-        return cast(dict[str, Any], data)
+        return cast(dict[str, Any], loads(request.body))
 
     def parse_querydict(
         self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
@@ -41,6 +28,23 @@ class StrictParser(Parser):
         values = super().parse_querydict(data, list_fields, request)
         refuse_unstorable(values)
         return values
+
+
+def loads(body: bytes) -> Any:
+    """The JSON of a body. Raises BadRequest and Invalid."""
+    try:
+        data = json.loads(body)
+    except RecursionError:
+        raise too_deep() from None
+    except UnicodeDecodeError:
+        raise BadRequest("The request body must be UTF-8.") from None
+    except ValueError as error:
+        raise BadRequest(f"The request body is not JSON: {error}.") from None
+    if body.count(b"[") + body.count(b"{") > DEEPEST and is_deeper_than(data, DEEPEST):
+        raise too_deep()
+    if b"\\u" in body:  # only an escape can smuggle in a NUL or a lone surrogate
+        refuse_unstorable(data)
+    return data
 
 
 class Renderer(JSONRenderer):
@@ -81,13 +85,17 @@ def too_deep() -> BadRequest:
 
 def is_deeper_than(value: Any, levels: int) -> bool:
     """Walks level by level, so the depth of the data is not the depth of the stack."""
-    layer = [value]
+    layer = [value] if isinstance(value, dict | list) else []
     for _ in range(levels + 1):
-        containers = [item for item in layer if isinstance(item, dict | list)]
-        if not containers:
+        below = [item.values() if isinstance(item, dict) else item for item in layer]
+        if not below:
             return False
-        layer = [child for item in containers for child in (item.values() if isinstance(item, dict) else item)]
+        layer = [child for items in below if not _FLAT.issuperset(map(type, items)) for child in items]
+        layer = [child for child in layer if isinstance(child, dict | list)]
     return True
+
+
+_FLAT = frozenset({int, float, str, bool, type(None)})  # a long list of numbers is passed over at C's speed
 
 
 def refuse_unstorable(value: Any, loc: tuple[str | int, ...] = ()) -> None:

@@ -20,7 +20,7 @@ from webapp.metrics.points import Float64, Points
 from webapp.runs import plain
 from webapp.runs.models import Run
 
-Format = Literal["csv", "parquet", "jsonl"]
+Format = Literal["csv", "parquet", "jsonl", "arrow"]
 Block = tuple[str, Points]
 SCHEMA = pa.schema([("name", pa.string()), ("step", pa.int64()), ("value", pa.float64()), ("time", pa.float64())])
 
@@ -60,6 +60,19 @@ def _parquet(blocks: Iterator[Block]) -> Iterator[bytes]:
     yield sink.take()
 
 
+def _arrow(blocks: Iterator[Block]) -> Iterator[bytes]:
+    """An IPC stream, not compressed: the fastest to write and to read."""
+    sink = _Sink()
+    schema = SCHEMA.set(0, pa.field("name", pa.dictionary(pa.int32(), pa.string())))
+    with pa.ipc.new_stream(sink, schema) as writer:
+        yield sink.take()
+        for name, points in blocks:
+            names = pa.DictionaryArray.from_arrays(np.zeros(len(points.steps), np.int32), pa.array([name]))
+            writer.write_batch(pa.record_batch([names, *map(pa.array, points)], schema=schema))
+            yield sink.take()
+    yield sink.take()
+
+
 def _jsonl(blocks: Iterator[Block]) -> Iterator[bytes]:
     """Lines put together by hand: the json module takes four times as long."""
     for name, points in blocks:
@@ -75,7 +88,9 @@ def _spelled(values: Float64) -> Iterator[str]:
     return (repr(value) if math.isfinite(value) else f'"{plain.json(value)}"' for value in values.tolist())
 
 
-_WRITERS: dict[str, Callable[[Iterator[Block]], Iterator[bytes]]] = {"csv": _csv, "parquet": _parquet, "jsonl": _jsonl}
+_WRITERS: dict[str, Callable[[Iterator[Block]], Iterator[bytes]]] = {
+    "csv": _csv, "parquet": _parquet, "jsonl": _jsonl, "arrow": _arrow,
+}  # fmt: skip
 
 
 def _table(block: Block) -> pa.Table:

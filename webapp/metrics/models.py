@@ -13,13 +13,14 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F
-from django.db.models.functions import NullIf
+from django.db.models.functions import Now, NullIf
 
 from webapp.runs.models import Run
 
 CHUNK_POINTS = 8192
 ENVELOPE_BUCKETS = 64
 NAME_LENGTH = 250
+KEY_LENGTH = 200
 
 
 class Summary(models.Model):
@@ -84,3 +85,20 @@ class Chunk(Summary):
 
     def __str__(self) -> str:
         return f"{self.series_id}: {self.first_step}-{self.last_step}"
+
+
+class PointsKey(models.Model):
+    """A request that has stored its points: the same one, sent again, stores nothing more. See keys.py."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=KEY_LENGTH)
+    digest = models.BinaryField()  # SHA-256 of the unpacked body
+    points = models.BigIntegerField(null=True)  # how many it stored; null only inside its own transaction
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "points_keys"
+        constraints = [models.UniqueConstraint(fields=["run", "key"], name="points_keys_once")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}: {self.key}"

@@ -52,15 +52,17 @@ class _Change(NamedTuple):
     written: list[NewChunk]
 
 
-def append(run_id: int, series: Mapping[str, Points]) -> None:
+def append(run_id: int, series: Mapping[str, Points], locked: Mapping[str, SeriesRow] | None = None) -> None:
     """Adds points to some series of a run, in any order of steps; at a step that is there already the new point counts.
 
-    Four statements when no step is late, five when something is merged, however many series there are.
+    Four statements when no step is late, five when something is merged, however many series there are; two less with
+    `locked`, their rows as the caller has just locked them in this transaction.
     """
     incoming = {name: settle(Points.of(*points)) for name, points in series.items() if len(points.steps)}
     if not incoming:
         return
-    pairs = [(row, incoming[name]) for name, row in lock(run_id, incoming).items()]
+    rows = lock(run_id, incoming) if locked is None else locked
+    pairs = [(rows[name], points) for name, points in incoming.items()]
     changes = _extend([(row, points) for row, points in pairs if not row.is_late(points)])
     changes += [_insert(row, points) for row, points in pairs if row.is_late(points)]
     chunks.write([chunk for change in changes for chunk in change.written])

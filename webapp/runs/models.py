@@ -101,6 +101,27 @@ class Run(models.Model):
         return f"{self.id} {self.name}"
 
 
+class Outside(models.Model):
+    """What is known of the program behind a run of kind external.
+
+    `key` names the request that made the run, so that the same one, sent again, makes no second. `heard_at` is its last
+    heartbeat; a program that sends none is never found silent.
+    """
+
+    run = models.OneToOneField(Run, models.CASCADE, primary_key=True, related_name="outside")
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=200, null=True)  # noqa: DJ001 - without a key there is nothing to be unique
+    digest = models.BinaryField(null=True)
+    heard_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "outside_programs"
+        constraints = [models.UniqueConstraint(fields=["project", "key"], name="outside_keys")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} from outside"
+
+
 class QueuePlace(models.Model):
     """The database view `queue_places`: THE order of each queue, defined once (see the migration `queue_places`)."""
 

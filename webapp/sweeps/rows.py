@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from webapp.metrics.queries import summaries
 from webapp.metrics.summary import Summary
-from webapp.runs.actions.submission import EXTERNAL
+from webapp.runs.actions.outside import EXTERNAL
 from webapp.runs.models import Run
 from webapp.sweeps.models import Replicate, Sweep
 from webapp.sweeps.states import Role

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from django.http import HttpRequest, StreamingHttpResponse
 from django.urls import reverse
-from ninja import Router
+from ninja import Router, Status
 
+from webapp.accounts.models import Role
 from webapp.api.access import run_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import NotFound
 from webapp.api.openapi import file_reply
 from webapp.api.schemas.runs import ArtifactList, ArtifactOutput
-from webapp.api.streaming import attachment, in_pieces, tar
+from webapp.api.streaming import attachment, body_pieces, in_pieces, refuse_announced_size, tar
+from webapp.runs import actions
 from webapp.runs.blobs import open_blob
 from webapp.runs.models import Artifact, Run
 
 router = Router()
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 FILE = file_reply("The file, or a folder as an archive.", "application/octet-stream", "application/x-tar")
 
 
@@ -36,6 +44,15 @@ def download_artifact(request: HttpRequest, run_id: int, path: str) -> Streaming
         return _folder(request, run, path.rstrip("/"))
     pieces = in_pieces(open_blob(artifact.blob))
     return attachment(request, pieces, path.rsplit("/", 1)[-1], size=artifact.blob.size)
+
+
+@router.put("/{int:run_id}/artifacts/{path:path}", response={201: ArtifactOutput}, openapi_extra=BODY)
+def upload_artifact(request: HttpRequest, run_id: int, path: str) -> Status[ArtifactOutput]:
+    """Keeps the body as a file of a run of kind external, in the place of the one at that path. For editors."""
+    run = run_or_404(user_of(request), run_id, Role.EDITOR)
+    refuse_announced_size(request)
+    artifact = actions.add_file(run, path, body_pieces(request))
+    return Status(201, _output(request, artifact))
 
 
 def _folder(request: HttpRequest, run: Run, folder: str) -> StreamingHttpResponse:

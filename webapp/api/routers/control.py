@@ -11,12 +11,13 @@ from ninja import Router, Status
 from webapp.accounts.models import Role
 from webapp.api.access import run_or_404
 from webapp.api.auth import user_of
-from webapp.api.schemas.runs import CloneInput, FinishInput, RunOutput
+from webapp.api.schemas.runs import CloneInput, FinishInput, HeartbeatReply, RunOutput
 from webapp.api.schemas.system import MoveInput
 from webapp.api.serializers import run_output
 from webapp.api.wire import refuse_non_finite
 from webapp.runs import actions
 from webapp.runs.models import Run
+from webapp.runs.states import Status as RunStatus
 
 router = Router()
 
@@ -81,6 +82,16 @@ def finish_run(request: HttpRequest, run_id: int, body: FinishInput) -> RunOutpu
     values: dict[str, Any] = body.model_dump()
     actions.finish_external(run, **values)
     return run_output(request, run)
+
+
+@router.post("/{int:run_id}/heartbeat", response=HeartbeatReply)
+def heartbeat(request: HttpRequest, run_id: int) -> HeartbeatReply:
+    """A sign of life from the program behind a run of kind external. For editors.
+
+    Once there was one, a run that is silent for HONE_EXTERNAL_SILENT_S is lost, until it is heard again. The answer
+    tells the program whether somebody has cancelled the run.
+    """
+    return HeartbeatReply(status=RunStatus(actions.heard(_run(request, run_id)).status))
 
 
 def _run(request: HttpRequest, run_id: int) -> Run:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest, StreamingHttpResponse
-from ninja import Query, Router, Status
+from ninja import Header, Query, Router, Status
 from pydantic import Field
 
 from webapp.accounts.models import Role
@@ -14,14 +15,17 @@ from webapp.api.access import run_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import Conflict
 from webapp.api.openapi import file_reply
+from webapp.api.packing import unpacked
 from webapp.api.schemas.metrics import Axis, MetricList, MetricOutput, PointsInput, PointsReply, SeriesOutput
 from webapp.api.serializers import summary_output
-from webapp.api.streaming import attachment, gathered
-from webapp.metrics import actions, queries
+from webapp.api.streaming import PIECE_BYTES, attachment, gathered
+from webapp.api.wire import loads
+from webapp.metrics import actions, arrow, external, queries
 from webapp.metrics.export import export
+from webapp.metrics.external import Columns
 from webapp.metrics.queries import Window
-from webapp.runs.actions.submission import EXTERNAL
-from webapp.runs.states import Status as RunStatus
+from webapp.runs.actions.outside import EXTERNAL, OPEN
+from webapp.runs.models import Run
 
 router = Router()
 Points = Annotated[int, Field(ge=8, le=20_000)]
@@ -30,9 +34,31 @@ CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "jsonl": "application/jsonl; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
+    "arrow": arrow.CONTENT_TYPE,
+}
+KEY = "Sent again with the same key (up to 200 characters, kept for a day), a request stores nothing twice."
+POINTS_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "By itself, or with Content-Encoding gzip or zstd.",
+        "content": {
+            "application/json": {"schema": PointsInput.model_json_schema()},
+            arrow.CONTENT_TYPE: {
+                "schema": {
+                    "type": "string",
+                    "format": "binary",
+                    "description": "An Arrow IPC stream with the columns name, value and, as you like, step and time.",
+                }
+            },
+        },
+    }
 }
 FILE = file_reply(
-    "Rows of name, step, value and time.", "text/csv", "application/jsonl", "application/vnd.apache.parquet"
+    "Rows of name, step, value and time.",
+    "text/csv",
+    "application/jsonl",
+    "application/vnd.apache.parquet",
+    arrow.CONTENT_TYPE,
 )
 
 
@@ -46,15 +72,24 @@ def list_metrics(request: HttpRequest, run_id: int) -> MetricList:
     )
 
 
-@router.post("/{int:run_id}/metrics", response={201: PointsReply})
-def log_points(request: HttpRequest, run_id: int, body: PointsInput) -> Status[PointsReply]:
+@router.post("/{int:run_id}/metrics", response={201: PointsReply}, openapi_extra=POINTS_BODY)
+def log_points(
+    request: HttpRequest,
+    run_id: int,
+    key: Annotated[str | None, Header(alias="Idempotency-Key", description=KEY)] = None,
+) -> Status[PointsReply]:
     """Adds points to a run of kind external. All of them are stored, or none. For editors."""
     run = run_or_404(user_of(request), run_id, Role.EDITOR)
-    if run.kind != EXTERNAL:
-        raise Conflict(f"Run {run.pk} is a {run.kind} run: only runs of kind external take points from outside.")
-    if run.status != RunStatus.RUNNING:
-        raise Conflict(f"Run {run.pk} has ended ({run.status}): no points can be added.")
-    return Status(201, PointsReply(points=actions.log_external(run, body.series)))
+    body = unpacked(request)
+
+    def read() -> dict[str, Columns]:
+        _require_open(run)
+        return _columns(request, body)
+
+    if key is None:
+        return Status(201, PointsReply(points=actions.log_columns(run, read())))
+    digest = hashlib.sha256(_media_type(request).encode() + b"\n" + body).digest()
+    return Status(201, PointsReply(points=actions.log_once(run, key, digest, read)))
 
 
 @router.get("/{int:run_id}/series", response=SeriesOutput)
@@ -77,13 +112,32 @@ def export_series(
     request: HttpRequest,
     run_id: int,
     name: Annotated[list[str], Query(description="Repeat it for several; all when left out.")] = [],  # noqa: B006
-    kind: Annotated[Literal["csv", "parquet", "jsonl"], Query(alias="format")] = "csv",
+    kind: Annotated[Literal["csv", "parquet", "jsonl", "arrow"], Query(alias="format")] = "csv",
 ) -> StreamingHttpResponse:
     """Every point as a file: name, step, value and time in each row."""
     run = run_or_404(user_of(request), run_id)
     names = name or queries.names(run.pk)
     filename = f"run-{run.pk}-{_file_stem(names)}.{kind}"
-    return attachment(request, gathered(export(run, names, kind)), filename, content_type=CONTENT_TYPES[kind])
+    pieces = gathered(export(run, names, kind), PIECE_BYTES)
+    return attachment(request, pieces, filename, content_type=CONTENT_TYPES[kind])
+
+
+def _require_open(run: Run) -> None:
+    if run.kind != EXTERNAL:
+        raise Conflict(f"Run {run.pk} is a {run.kind} run: only runs of kind external take points from outside.")
+    if run.status not in OPEN:
+        raise Conflict(f"Run {run.pk} has ended ({run.status}): no points can be added.")
+
+
+def _columns(request: HttpRequest, body: bytes) -> dict[str, Columns]:
+    if _media_type(request) == arrow.CONTENT_TYPE:
+        return arrow.parse(body)
+    return external.parse(PointsInput.of(loads(body)).series)
+
+
+def _media_type(request: HttpRequest) -> str:
+    """Arrow's, or JSON's for everything else that somebody may have called JSON."""
+    return arrow.CONTENT_TYPE if request.content_type == arrow.CONTENT_TYPE else "application/json"
 
 
 def series_fields(window: Window) -> dict[str, Any]:

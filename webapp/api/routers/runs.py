@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from ninja import Query, Router, Status
+from ninja import Header, Query, Router, Status
 from pydantic import BaseModel, Field
 
 from webapp.accounts.models import Role
@@ -18,7 +18,7 @@ from webapp.api.serializers import run_output, run_outputs, with_relations
 from webapp.api.wire import refuse_non_finite
 from webapp.metrics.models import NAME_LENGTH
 from webapp.runs import actions, tables
-from webapp.runs.actions.submission import EXTERNAL
+from webapp.runs.actions.outside import EXTERNAL
 from webapp.runs.language import part_text
 from webapp.runs.models import Run
 
@@ -38,6 +38,8 @@ class RunFilter(BaseModel):
 
 Limit = Annotated[int, Field(ge=1, le=tables.MOST)]
 METRIC = "metric."
+KEY = "For kind external: sent again with the same key (up to 200 characters), the request makes no second run."
+Key = Annotated[str | None, Header(alias="Idempotency-Key", description=KEY)]
 
 
 @router.get("", response=RunList)
@@ -54,14 +56,19 @@ def list_runs(
 
 
 @router.post("", response={201: RunOutput})
-def submit_run(request: HttpRequest, body: RunInput) -> Status[RunOutput]:
+def submit_run(request: HttpRequest, body: RunInput, key: Key = None) -> Status[RunOutput]:
     """Queues a job; a spec of `{"kind": "external"}` starts a run whose points you send yourself. For editors."""
     user = user_of(request)
     project = project_or_404(user, body.project, Role.EDITOR)
     refuse_non_finite(body.spec, ("spec",))
     fields = body.model_dump(exclude={"project"})
-    submit = _create_external if body.spec.get("kind") == EXTERNAL else actions.submit
-    return Status(201, run_output(request, submit(project=project, user=user, **fields)))
+    if body.spec.get("kind") == EXTERNAL:
+        run = _create_external(project=project, user=user, key=key, **fields)
+    elif key is not None:
+        raise Invalid([{"loc": ["Idempotency-Key"], "msg": "Only a run of kind external can be made with a key."}])
+    else:
+        run = actions.submit(project=project, user=user, **fields)
+    return Status(201, run_output(request, run))
 
 
 @router.get("/{int:run_id}", response=RunOutput)

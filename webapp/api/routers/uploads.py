@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from ninja import Router, Status
 
 from webapp.accounts.models import Project, Role
 from webapp.api.access import LARGEST_ID, project_or_404
 from webapp.api.auth import user_of
-from webapp.api.errors import BadRequest, Invalid, NotFound, TooLarge
+from webapp.api.errors import Invalid, NotFound
 from webapp.api.schemas.projects import UploadList, UploadOutput
-from webapp.api.streaming import PIECE_BYTES
+from webapp.api.streaming import PIECE_BYTES, body_pieces, refuse_announced_size
 from webapp.runs import actions
 from webapp.runs.models import Upload
 
@@ -49,8 +48,8 @@ def upload_file(request: HttpRequest, slug: str, name: str = "") -> Status[Uploa
     """A form with a file in the field `file`, or the bytes themselves with `?name=`. For editors."""
     user = user_of(request)
     project = project_or_404(user, slug, Role.EDITOR)
-    _refuse_announced_size(request)
-    file_name, pieces = _form_file(request) if _is_form(request) else (name, _body(request))
+    refuse_announced_size(request)
+    file_name, pieces = _form_file(request) if _is_form(request) else (name, body_pieces(request))
     if not (name or file_name):
         raise Invalid([{"loc": ["name"], "msg": "Name the file with ?name=, for example ?name=reviews.csv."}])
     upload = actions.add_upload(project=project, user=user, name=name or file_name, chunks=pieces)
@@ -73,13 +72,6 @@ def _upload(project: Project, upload_id: int) -> Upload:
     return upload
 
 
-def _refuse_announced_size(request: HttpRequest) -> None:
-    announced = int(request.META.get("CONTENT_LENGTH") or 0)
-    if announced > settings.MAX_UPLOAD_BYTES:
-        limit = f"{settings.MAX_UPLOAD_BYTES:,}"
-        raise TooLarge(f"{announced:,} bytes are more than the limit of {limit} (HONE_MAX_UPLOAD_BYTES).")
-
-
 def _is_form(request: HttpRequest) -> bool:
     return request.content_type == "multipart/form-data"
 
@@ -89,10 +81,3 @@ def _form_file(request: HttpRequest) -> tuple[str, Iterator[bytes]]:
     if file is None:
         raise Invalid([{"loc": ["file"], "msg": "The form must have a file in its field `file`."}])
     return file.name or "", file.chunks(PIECE_BYTES)
-
-
-def _body(request: HttpRequest) -> Iterator[bytes]:
-    if not request.META.get("CONTENT_LENGTH") and not request.META.get("HTTP_TRANSFER_ENCODING"):
-        raise BadRequest("The request has no body: send the file's bytes.")
-    while piece := request.read(PIECE_BYTES):
-        yield piece

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from webapp.api.errors import Invalid
+from webapp.runs.specs import sentence
 
 NUMBER: dict[str, Any] = {"anyOf": [{"type": "number"}, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}]}
 
@@ -18,6 +21,16 @@ class Input(BaseModel):
     """A request body: unknown fields are refused, so that a misspelled one is never silently ignored."""
 
     model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
+
+    @classmethod
+    def of(cls, body: Any) -> Self:
+        """From a body that did not come through ninja; raises the same Invalid."""
+        try:
+            return cls.model_validate(body)
+        except ValidationError as error:
+            raise Invalid(
+                [{"loc": list(item["loc"]), "msg": sentence(item)} for item in error.errors(include_url=False)]
+            ) from None
 
 
 class Output(BaseModel):

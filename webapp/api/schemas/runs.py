@@ -77,6 +77,10 @@ class FinishInput(Input):
     error_message: str = Field("", description="One sentence that says what went wrong.")
 
 
+class HeartbeatReply(Output):
+    status: Status = Field(description="The run's: running, unless somebody has ended it.")
+
+
 class Summary(Output):
     """One metric over all of a run. min, max and mean are those of the finite values."""
 

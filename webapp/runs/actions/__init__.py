@@ -15,11 +15,12 @@ from webapp.runs.actions.attempts import (
     touch,
 )
 from webapp.runs.actions.claiming import claim
-from webapp.runs.actions.control import cancel, delete, finish_external, pause, requeue, resume, update
+from webapp.runs.actions.control import cancel, delete, pause, requeue, resume, update
 from webapp.runs.actions.forking import fork
+from webapp.runs.actions.outside import add_file, create_external, finish_external, heard, lose_silent
 from webapp.runs.actions.queues import move, pause_queue, resume_queue
 from webapp.runs.actions.reaping import Observation, reap
-from webapp.runs.actions.submission import add_upload, clone, create_external, delete_upload, submit
+from webapp.runs.actions.submission import add_upload, clone, delete_upload, submit
 from webapp.runs.actions.workers import drain, heartbeat, register_worker, undrain, unregister_worker
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "NewArtifact",
     "Observation",
     "add_artifacts",
+    "add_file",
     "add_upload",
     "advance",
     "cancel",
@@ -40,9 +42,11 @@ __all__ = [
     "finish",
     "finish_external",
     "fork",
+    "heard",
     "heartbeat",
     "lock",
     "logged",
+    "lose_silent",
     "move",
     "pause",
     "pause_queue",

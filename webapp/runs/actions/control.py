@@ -11,11 +11,11 @@ from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 
 from webapp.accounts.errors import FieldError, Invalid
-from webapp.runs import fields, plain, tickets
+from webapp.runs import fields, tickets
 from webapp.runs.actions.outcomes import settle
 from webapp.runs.actions.transitions import announce, change, require
 from webapp.runs.models import Attempt, Run
-from webapp.runs.states import ACTIVE, FINAL, PAUSABLE, REQUEUEABLE, STOPPABLE, Status
+from webapp.runs.states import ACTIVE, PAUSABLE, REQUEUEABLE, STOPPABLE, Status
 
 AT_REST = Q(status__in=(Status.QUEUED, Status.PAUSED)) | Q(kind="external")  # no process to be asked
 FRESH: dict[str, Any] = {
@@ -60,18 +60,6 @@ def requeue(run: Run) -> Run:
     require(run.kind != "external", run, "requeued")
     require(change(run, REQUEUEABLE, status=Status.QUEUED, result=None, **FRESH), run, "requeued")
     tickets.send_on_commit(run.queue_id)
-    return run
-
-
-@transaction.atomic
-def finish_external(run: Run, status: str, *, result: dict[str, Any] | None = None, error_message: str = "") -> Run:
-    """Ends a run whose points come from outside. Raises Invalid for a state that is not final, and WrongState."""
-    if status not in FINAL:
-        raise Invalid.field("status", f"status must be one of {', '.join(sorted(FINAL))}, not {status!r}.")
-    require(run.kind == "external", run, "ended from outside")
-    error = {"error_type": "ExternalError" if error_message else "", "error_message": plain.text(error_message)}
-    ending = {"status": status, "result": plain.json(result), "ended_at": Now(), **error}
-    require(change(run, {Status.RUNNING}, **ending), run, "ended")
     return run
 
 

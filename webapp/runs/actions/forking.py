@@ -18,7 +18,8 @@ from gpu_jobs.spec import JobSpec, Training
 from webapp.accounts.errors import FieldError, Invalid
 from webapp.accounts.models import User
 from webapp.runs import queries, specs
-from webapp.runs.actions.submission import EXTERNAL, submit
+from webapp.runs.actions.outside import EXTERNAL
+from webapp.runs.actions.submission import submit
 from webapp.runs.models import Artifact, Blob, LogLine, Run
 
 FIXED = ("kind", "model", "data", "task", "tokenizer", "sequence_length", "seed")  # seed: frozen weights come from it

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 
 from webapp.runs import news
 from webapp.runs.actions.losing import lose
+from webapp.runs.actions.outside import lose_silent
 from webapp.runs.models import Attempt, Run, Worker
 
 LONGEST_GAP_S = 10.0  # between two looks at the database that still count as "without a gap"; a tick comes every 3 s
@@ -42,8 +43,10 @@ class Observation:
 _own = Observation()
 
 
-def reap(silent_s: float = 20.0, observed_since: float | None = None) -> list[Run]:
+def reap(silent_s: float = 20.0, observed_since: float | None = None, *, external_silent_s: float = 300.0) -> list[Run]:
     """Ends attempts and workers that were silent for longer than `silent_s`; returns the runs that were affected.
+
+    External runs whose program has been silent for longer than `external_silent_s` are lost too.
 
     To be called every few seconds, and only its own calls count as having seen the database. A caller that keeps
     watch itself passes `observed_since` (time.monotonic() at its first look after the last gap).
@@ -55,7 +58,8 @@ def reap(silent_s: float = 20.0, observed_since: float | None = None) -> list[Ru
         return []
     _retire_workers(silent_s)
     silent = Attempt.objects.filter(ended_at=None, heartbeat_at__lt=Now() - timedelta(seconds=silent_s))
-    return [run for attempt_id in silent.values_list("pk", flat=True) if (run := _lose(attempt_id, silent_s))]
+    lost = [run for attempt_id in silent.values_list("pk", flat=True) if (run := _lose(attempt_id, silent_s))]
+    return lost + (lose_silent(external_silent_s) if observed_s >= external_silent_s else [])
 
 
 @transaction.atomic

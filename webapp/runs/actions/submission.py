@@ -1,4 +1,4 @@
-"""How runs come into being: submitted, cloned, or reported from outside; and the data files they train on."""
+"""How runs come into being, submitted or cloned, and the data files they train on."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from gpu_jobs.shrinking import Shrinking
 from gpu_jobs.spec import JobSpec, references
 from webapp.accounts.errors import FieldError, Invalid, below
 from webapp.accounts.models import Project, User
-from webapp.runs import blobs, fields, paths, plain, preparing, specs, tickets
+from webapp.runs import blobs, fields, paths, preparing, specs, tickets
 from webapp.runs.actions.inputs import resolve
+from webapp.runs.actions.outside import EXTERNAL
 from webapp.runs.actions.transitions import announce
 from webapp.runs.errors import PathRefused
 from webapp.runs.merging import merged
 from webapp.runs.models import Input, Run, Upload
-from webapp.runs.states import FINAL, Status
-
-EXTERNAL = "external"
+from webapp.runs.states import FINAL
 
 
 def submit(
@@ -56,30 +55,6 @@ def submit(
         run.gpus, run.steps = checked.get("gpus") or 1, checked.get("steps")
         _insert(run, inputs)
         tickets.send_on_commit(run.queue_id)
-    return run
-
-
-def create_external(
-    *,
-    project: Project,
-    user: User | None,
-    name: str,
-    tags: Iterable[str] = (),
-    spec: dict[str, Any] | None = None,
-    baseline: Run | int | None = None,
-) -> Run:
-    """A run whose points come from outside; it is running until `finish_external`. Raises Invalid."""
-    with transaction.atomic():
-        errors: list[FieldError] = []
-        columns = fields.checked(errors, name=name, tags=tags, queue="default")
-        columns["baseline"] = fields.baseline(errors, baseline, project)
-        if errors:
-            raise Invalid(errors)
-        told = {**plain.json(spec or {}), "kind": EXTERNAL}
-        run = Run(project=project, kind=EXTERNAL, spec=told, created_by=user, status=Status.RUNNING, **columns)
-        _insert(run, [])
-        Run.objects.filter(pk=run.pk).update(started_at=run.created_at)
-        run.refresh_from_db()
     return run
 
 
