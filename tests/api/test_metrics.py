@@ -17,8 +17,8 @@ from scipy import stats
 
 from tests.api.test_runs import external
 from tests.api.world import World
-from webapp.metrics.bands import curve, t_quantile, thinned
 from webapp.metrics import actions as metrics
+from webapp.metrics.bands import curve, t_quantile, thinned
 from webapp.runs import actions
 from webapp.runs.models import Run
 
