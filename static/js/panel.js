@@ -1,19 +1,23 @@
 // One metric of a run as a live line chart: loaded when scrolled to, appended to as points come, read again when zoomed.
 
+import { clipped } from "./clipping.js";
+import { join } from "./cursor.js";
+import { CONFIG, lineLayout, resolve } from "./figure.js";
 import { plotly } from "./plotly.js";
 import { fetchSeries } from "./series.js";
 import { smooth } from "./smoothing.js";
-import { CONFIG, lineLayout, resolve } from "./figure.js";
 
 const POINTS_PER_PIXEL = 2; // the lowest and the highest of what falls on it
 const FEW_POINTS = 60; // up to so many are drawn with markers
 const TOO_MANY_TIMES = 4; // more than this many times the wanted points: let the server decimate again
 const REREAD_MS = 2000; // an axis that can't be appended to is read again at most this often
 const UTC_OFFSET_S = new Date().getTimezoneOffset() * 60;
-const TITLES = { step: "step", time: "time of day", relative: "seconds since the start", tokens: "tokens" };
+const APPENDED = ["step", "time", "relative"]; // axes on which the place of a new point is known here
+const GROWING = ["tokens", "flops"]; // axes that only grow: what is new begins at the last x
+const TITLES = { step: "step", time: "time of day", relative: "seconds since the start", tokens: "tokens", flops: "FLOPs" };
 
 export class Panel {
-  // `run`: { api, startedAt, marks: [{step, time, kind, label}] }; `settings`: { x, smoothing, logX, logY }.
+  // `run`: { api, startedAt, marks: [{step, time, kind, label}] }; `settings`: see settings.js.
   constructor(element, run, settings) {
     Object.assign(this, { element, run, settings });
     this.name = element.dataset.metric;
@@ -21,8 +25,23 @@ export class Panel {
     this.plot = element.querySelector(".plot");
     this.caption = element.querySelector("[data-caption]");
     this.colour = element.dataset.colour ?? "--series-1";
-    this.logY = null; // null: as the page's setting
     this.waiting = [];
+    this.every = false;
+    this.mark();
+  }
+
+  get isLog() {
+    return this.settings.logY !== this.settings.log.includes(this.name);
+  }
+
+  // How its own settings show on it.
+  mark() {
+    const press = (act, isOn) => this.element.querySelector(`[data-act="${act}"]`)?.setAttribute("aria-pressed", String(isOn));
+    this.element.classList.toggle("wide", this.settings.wide.includes(this.name));
+    press("wide", this.settings.wide.includes(this.name));
+    press("log", this.isLog);
+    press("pin", this.settings.pin.includes(this.name));
+    press("every", this.every);
   }
 
   get axis() {
@@ -46,7 +65,7 @@ export class Panel {
     this.range = range;
     const points = Math.max(300, Math.round(POINTS_PER_PIXEL * this.plot.clientWidth));
     try {
-      const series = await fetchSeries(this.run.api, this.name, { x: this.axis, points, ...range });
+      const series = await fetchSeries(this.run.api, this.name, { x: this.axis, points, every: this.every, ...range });
       if (isLatest()) this.show(series, points);
     } catch (error) {
       if (isLatest()) this.fail(error);
@@ -73,13 +92,22 @@ export class Panel {
     if (this.loading) this.waiting.push(batch);
     if (this.loading || !this.series) return;
     if (this.range) return; // a zoomed window stays as it is
-    if (this.axis === "tokens") this.rereadSoon();
+    if (!APPENDED.includes(this.axis)) this.rereadSoon();
     else if (this.series.append(batch.steps, batch.values, batch.times, this.run.startedAt)) this.grow();
   }
 
   grow() {
-    if (this.series.x.length > TOO_MANY_TIMES * this.wanted) this.rereadSoon();
+    if (!this.every && this.series.x.length > TOO_MANY_TIMES * this.wanted) this.rereadSoon(true);
     this.draw();
+  }
+
+  // Reads what is new where x only grows; only the new points travel.
+  async extend() {
+    const turn = this.turn;
+    const window = await fetchSeries(this.run.api, this.name, { x: this.axis, points: 20000, from: this.series.last }).catch(() => null);
+    if (!window || turn !== this.turn || this.loading || this.range) return; // read again meanwhile, or later
+    this.series.extend(window);
+    this.grow();
   }
 
   rewind(step) {
@@ -90,8 +118,14 @@ export class Panel {
     this.draw();
   }
 
-  rereadSoon() {
-    this.timer ??= setTimeout(() => { this.timer = undefined; this.load(this.range); }, REREAD_MS);
+  rereadSoon(isWhole = false) {
+    this.isWhole ||= isWhole || !GROWING.includes(this.axis);
+    this.timer ??= setTimeout(() => {
+      const whole = this.isWhole;
+      this.timer = this.isWhole = undefined;
+      if (whole) this.load(this.range);
+      else this.extend();
+    }, REREAD_MS);
   }
 
   // Draws in the next frame, however often it was asked.
@@ -126,12 +160,13 @@ export class Panel {
 
   layout() {
     const figure = lineLayout({
-      x: TITLES[this.axis],
+      x: TITLES[this.axis] ?? plain(this.axis.slice("metric:".length)),
       logX: this.settings.logX && this.axis !== "time",
-      logY: this.logY ?? this.settings.logY,
+      logY: this.isLog,
       date: this.axis === "time",
       shapes: [...this.markShapes(), ...this.baselineShape()],
     });
+    if (this.settings.clip) Object.assign(figure.yaxis, clipped([this.series.y], this.isLog));
     figure.datarevision = this.revision = (this.revision ?? 0) + 1; // points are appended in place: Plotly must look again
     figure.uirevision = `${this.axis} ${this.settings.logX}`; // keeps the zoom while points come in
     return resolve(figure);
@@ -158,17 +193,25 @@ export class Panel {
     const parts = [];
     if (this.settings.smoothing > 0 && this.series.count > FEW_POINTS) parts.push(`smoothing ${this.settings.smoothing}`);
     if (this.baseline !== null) parts.push("baseline dashed");
-    parts.push(`${this.series.count.toLocaleString("en")} point${this.series.count === 1 ? "" : "s"}`);
+    parts.push(`${this.series.count.toLocaleString("en")} point${this.series.count === 1 ? "" : "s"}${this.every ? ", all drawn" : ""}`);
+    if (this.settings.clip) parts.push("outliers clipped");
     if (this.range) parts.push("zoomed · double-click to go back");
     this.caption.textContent = parts.join(" · ");
   }
 
   listen() {
     this.listening = true;
+    join(this);
     this.plot.on("plotly_relayout", (change) => {
       if (change["xaxis.autorange"]) this.load();
       else if (change["xaxis.range[0]"] !== undefined) this.zoom(change["xaxis.range[0]"], change["xaxis.range[1]"]);
     });
+  }
+
+  // What the page's cursor shows here when it is on another chart.
+  readout(x) {
+    const y = this.series?.at(this.axis === "time" ? x / 1000 + UTC_OFFSET_S : this.settings.logX ? 10 ** x : x);
+    return y === undefined ? "" : Number(y).toPrecision(5);
   }
 
   // A zoomed window is read again, finer.
@@ -180,4 +223,9 @@ export class Panel {
     const whole = this.axis === "step" || this.axis === "tokens";
     this.load({ from: whole ? Math.floor(unit(low)) : unit(low), to: whole ? Math.ceil(unit(high)) : unit(high) });
   }
+}
+
+// Plotly takes tags in text for markup.
+function plain(text) {
+  return text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
 }

@@ -1,5 +1,6 @@
 // The run page: one event stream feeds its charts, its log, its head and its progress.
 
+import "./download.js";
 import { follow } from "./live.js";
 import { Log, localTimes } from "./log.js";
 import { Panels } from "./panels.js";

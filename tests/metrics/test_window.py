@@ -197,3 +197,81 @@ def test_a_window_of_nothing_is_empty(run: Run) -> None:
     for bounds in ({"start": 1e300}, {"stop": -1e300}, {"start": 3, "stop": 2}, {"start": float("inf")}):
         window = queries.window(run.id, "loss", **bounds)
         assert (window.count, len(window.x), window.decimated) == (0, 0, False)
+
+
+def test_flops_are_steps_times_what_a_step_takes(run: Run) -> None:
+    store.append(run.id, {"loss": noise(50)})
+    with pytest.raises(Invalid, match="FLOPs of a step"):
+        queries.window(run.id, "loss", x="flops")
+    Run.objects.filter(id=run.id).update(facts={"flops": {"per_step": 3e9}})
+    steps = noise(50).steps
+    np.testing.assert_array_equal(queries.window(run.id, "loss", x="flops").x, steps * 3e9)
+    some = queries.window(run.id, "loss", x="flops", start=3e9 * steps[10], stop=3e9 * steps[20])
+    np.testing.assert_array_equal(some.steps, steps[10:21])
+
+
+def test_logged_flops_count_before_those_of_the_plan(run: Run) -> None:
+    Run.objects.filter(id=run.id).update(facts={"flops": {"per_step": 3e9}})
+    store.append(run.id, {"loss": Points.of([0, 5, 10], [3, 2, 1], [0, 1, 2])})
+    store.append(run.id, {"train/flops": Points.of([10], [7e12], [2])})
+    assert queries.window(run.id, "loss", x="flops").x.tolist() == [0, 3.5e12, 7e12]
+
+
+def test_any_metric_can_be_x_and_a_path_is_drawn_in_the_order_of_steps(run: Run) -> None:
+    """Exact where both were logged, on a straight line in between, nothing before and after."""
+    store.append(run.id, {"lr": Points.of([10, 20, 40], [0.1, 0.3, 0.2], [1, 2, 3])})
+    store.append(run.id, {"loss": Points.of([5, 10, 15, 20, 30, 40, 50], np.arange(7), np.arange(7))})
+    window = queries.window(run.id, "loss", x="metric:lr")
+    np.testing.assert_allclose(window.x, [0.1, 0.2, 0.3, 0.25, 0.2])
+    assert (window.count, window.steps.tolist()) == (5, [10, 15, 20, 30, 40])
+    assert queries.window(run.id, "loss", x="metric:lr", start=0.24).steps.tolist() == [20, 30]
+    with pytest.raises(Invalid, match="'no such'"):
+        queries.window(run.id, "loss", x="metric:no such")
+
+
+def test_a_spike_and_the_ends_of_x_survive_on_a_path(run: Run) -> None:
+    n, at = 300_000, 123_456
+    values, turning = np.zeros(n), np.sin(np.arange(n) / 20_000)
+    values[at], turning[at + 10_000] = 9.0, 5.0
+    steps = np.arange(n)
+    store.append(run.id, {"loss": Points.of(steps, values, steps), "x": Points.of(steps, turning, steps)})
+    far = queries.window(run.id, "loss", x="metric:x", points=300)
+    assert (far.count, len(far.x) <= 300, far.y.max()) == (n, True, 9.0)
+    near = queries.window(run.id, "loss", x="metric:x", start=turning[at] - 1e-4, stop=turning[at] + 1e-4, points=300)
+    assert near.y.max() == 9.0
+    assert near.count == int((np.abs(turning - turning[at]) <= 1e-4).sum())
+
+
+@pytest.mark.parametrize("x", ["step", "time", "relative", "tokens", "metric:lr"])
+def test_windows_of_many_runs_are_those_of_each(run: Run, x: str) -> None:
+    runs = [run, make_run(), make_run()]
+    for seed, each in enumerate(runs):
+        some = noise(9_000 + 3_000 * seed, seed)
+        counted = some._replace(values=some.steps * 8.0)
+        store.append(each.id, {"loss": some, "train/tokens": counted, "lr": some._replace(values=some.values / 9)})
+    without = make_run()
+    ids = [each.id for each in (*runs, without)]
+    for bounds in ({}, {"start": 0.001, "stop": 9_999.0}):
+        found = queries.windows(ids, "loss", x=x, points=100, **bounds)
+        assert list(found) == [each.id for each in runs]
+        for each in runs:
+            alone = queries.window(each.id, "loss", x=x, points=100, **bounds)
+            assert (found[each.id].count, found[each.id].decimated) == (alone.count, alone.decimated)
+            np.testing.assert_array_equal(found[each.id].x, alone.x)
+            np.testing.assert_array_equal(found[each.id].y, alone.y)
+
+
+def test_one_spike_in_ten_million_points_is_seen_at_every_zoom(run: Run) -> None:
+    """From the whole series down to a thousand points, halving the window around it."""
+    n, at, chunk = 10_000_000, 7_654_321, 1_000_000
+    for first in range(0, n, chunk):
+        steps = np.arange(first, first + chunk)
+        values = np.sin(steps / 1e5)
+        values[at - first if first <= at < first + chunk else 0] += 9.0 if first <= at < first + chunk else 0.0
+        store.append(run.id, {"loss": Points.of(steps, values, steps * 0.01)})
+    width = float(n)
+    while width > 1000:
+        window = queries.window(run.id, "loss", start=at - width * 0.4, stop=at + width * 0.6, points=1500)
+        assert at in window.x, width
+        assert len(window.x) <= 1500
+        width /= 2

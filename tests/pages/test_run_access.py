@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from tests.pages.team import ROLES, Team
 from tests.runs import scene
+from webapp.metrics.layouts import Settings, save_layout
 from webapp.pages.runs.urls import urlpatterns
 from webapp.runs.models import Run
 from webapp.runs.states import Status
@@ -19,13 +20,14 @@ MEMBERS = dict.fromkeys(ROLES, 200) | {"anonymous": TO_SIGN_IN, "stranger": 404}
 EDITORS = MEMBERS | {"viewer": 403}
 READ_BY_MEMBERS = {
     "runs", "run", "run-log", "run-config", "run-artifacts", "run-attempts", "run-provenance", "run-head", "run-figure",
+    "run-panels",
 }  # fmt: skip
 READ_BY_EDITORS = {"run-new", "run-edit", "run-delete"}
 WRITTEN_BY_EDITORS = {
     "runs-bulk", "run-new", "run-plan", "run-fits", "run-edit", "run-cancel", "run-pause", "run-resume", "run-requeue",
-    "run-delete",
+    "run-delete", "run-layout-save", "run-layout-delete",
 }  # fmt: skip
-OF_A_PROJECT = {"runs", "runs-bulk", "run-new", "run-plan", "run-fits"}
+OF_A_PROJECT = {"runs", "runs-bulk", "run-new", "run-plan", "run-fits", "run-layout-save"}
 NAMES = sorted(str(pattern.name) for pattern in urlpatterns)
 
 
@@ -37,6 +39,9 @@ def run(team: Team) -> Run:
 def address(team: Team, run: Run, name: str) -> str:
     if name in OF_A_PROJECT:
         return reverse(name, args=[team.project.slug])
+    if name == "run-layout-delete":
+        layout = save_layout(team.project, team.people["owner"], "mine", Settings())
+        return reverse(name, args=[team.project.slug, layout.pk])
     extra = ["memory"] if name == "run-figure" else []
     return reverse(name, args=[team.project.slug, run.pk, *extra])
 

@@ -205,3 +205,32 @@ def test_an_external_run_has_no_buttons_that_need_its_code(team: Team) -> None:
     assert "Pause" not in page and "Clone" not in page and "Cancel" in page
     for name in TABS:
         html(team, run, name)
+
+
+def test_a_run_of_many_metrics_has_a_page_that_is_not_larger(team: Team, attempt: Attempt) -> None:
+    """Beyond the 200 rows of the table for readers without scripts nothing grows, nor does the number of queries."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    sizes = []
+    one = Points.of([1], [1.0], [1.0])
+    for count in (300, 3000):
+        store.append(attempt.run_id, {f"layer/{number}/weight": one for number in range(count)})
+        with CaptureQueriesContext(connection) as queries:
+            sizes.append((len(html(team, attempt.run)), len(queries)))
+    assert abs(sizes[1][0] - sizes[0][0]) < 1000  # longer names and numbers
+    assert sizes[1][1] == sizes[0][1]
+
+
+def test_the_panels_of_a_group_are_read_level_by_level(team: Team, attempt: Attempt) -> None:
+    one = Points.of([1], [1.0], [1.0])
+    store.append(attempt.run_id, {f"layer/{n % 9}/w{n:03}": one for n in range(300)} | {"layer/own": one})
+    client = team.client("viewer")
+    address = reverse("run-panels", args=[team.project.slug, attempt.run_id])
+    level = client.get(address, {"under": "layer"})
+    check(address, level)
+    assert re.findall('data-group="([^"]*)"', level.content.decode()) == [f"layer/{n}" for n in range(9)]
+    assert re.findall('data-metric="([^"]*)"', level.content.decode()) == ["layer/own"]
+    found = client.get(address, {"q": "LAYER W00"}).content.decode()
+    assert len(re.findall("data-metric", found)) == 10
+    assert "10 metrics with LAYER W00" in text(found)

@@ -1,4 +1,4 @@
-"""One metric of one run or of several, over steps, time or tokens.
+"""One metric of one run or of several, over steps, time, tokens, FLOPs or another metric.
 
 A figure has, for each run, the logged line and, when it is smoothed, the smoothed line on top of the faint logged one.
 Each trace says in `meta` which run and which of the two it is, so that a page can append live points to the right one.
@@ -7,7 +7,6 @@ Each trace says in `meta` which run and which of the two it is, so that a page c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +15,7 @@ from webapp.charts import theme
 from webapp.charts.smoothing import smooth
 from webapp.charts.theme import Json
 from webapp.metrics import queries
-from webapp.metrics.axes import AxisName
-from webapp.metrics.errors import Invalid
+from webapp.metrics.axes import METRIC, AxisName
 from webapp.metrics.points import Float64, Points
 from webapp.runs.models import Attempt, PhaseMark, Run
 
@@ -26,6 +24,7 @@ TITLES: dict[AxisName, str] = {
     "time": "time (UTC)",
     "relative": "seconds since the start",
     "tokens": "tokens",
+    "flops": "FLOPs",
 }
 MOST_LABELS = 6  # more runs than this are named in a legend
 FEW_POINTS = 60  # up to so many are drawn with markers, and not smoothed
@@ -76,11 +75,8 @@ def data(
 
     `smoothing` is the weight in [0, 1) of smoothing.smooth.
     """
-    curves = []
-    for run in runs:
-        with suppress(Invalid):
-            window = queries.window(run.pk, name, x=x, start=start, stop=stop, points=points)
-            curves.append(_curve(run, window, smoothing))
+    windows = queries.windows([run.pk for run in runs], name, x=x, start=start, stop=stop, points=points)
+    curves = [_curve(run, windows[run.pk], smoothing) for run in runs if run.pk in windows]
     happened = list(_occurrences(runs[0], x)) if len(runs) == 1 and curves else []
     return LineData(name, x, curves, happened, log_x and x != "time", log_y)
 
@@ -94,7 +90,7 @@ def figure(data: LineData) -> Json:
     return {
         "data": traces,
         "layout": theme.layout(
-            TITLES[data.x_axis],
+            title_of(data.x_axis),
             theme.plain(data.name) if several else "",
             xaxis={"type": x_type},
             yaxis={"type": "log" if data.log_y else "linear"},
@@ -105,6 +101,10 @@ def figure(data: LineData) -> Json:
             **more,
         ),
     }
+
+
+def title_of(x: AxisName) -> str:
+    return TITLES.get(x) or theme.plain(x.removeprefix(METRIC))
 
 
 def _curve(run: Run, window: queries.Window, smoothing: float) -> Curve:

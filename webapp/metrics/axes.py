@@ -1,4 +1,5 @@
-"""What a chart's x can be: the step, the time, the time since the run started, or the tokens seen by then."""
+"""What a chart's x can be: the step, the time, the time since the run started, the tokens seen or the FLOPs spent by
+then, or the value of another metric (`metric:<name>`)."""
 
 from __future__ import annotations
 
@@ -6,19 +7,26 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from webapp.metrics.points import Float64, Int64, Points
 from webapp.metrics.ranges import INT64, Range
 
-AxisName = Literal["step", "time", "relative", "tokens"]
-AXES: tuple[AxisName, ...] = ("step", "time", "relative", "tokens")
-TOKENS = "train/tokens"
+AxisName = str  # one of AXES, or METRIC and the name of a metric
+AXES: tuple[AxisName, ...] = ("step", "time", "relative", "tokens", "flops")
+METRIC = "metric:"
+PATTERN = rf"^({'|'.join(AXES)}|{METRIC}.{{1,250}})$"
+TOKENS, FLOPS = "train/tokens", "train/flops"
 
 
 class Axis(Protocol):
+    @property
+    def is_exact(self) -> bool:
+        """Whether `range` gives just the points between; else it gives too many, to be looked through."""
+        ...
+
     def x(self, points: Points) -> Int64 | Float64: ...
 
     def range(self, start: float, stop: float) -> Range:
@@ -27,6 +35,8 @@ class Axis(Protocol):
 
 
 class Steps:
+    is_exact = True
+
     def x(self, points: Points) -> Int64:
         return points.steps
 
@@ -39,6 +49,7 @@ class Times:
     """Seconds since `origin`, itself in seconds since the epoch."""
 
     origin: float = 0.0
+    is_exact = True
 
     def x(self, points: Points) -> Float64:
         return points.times - self.origin if self.origin else points.times
@@ -54,6 +65,7 @@ class Tokens:
 
     steps: Int64
     tokens: Float64
+    is_exact = True
 
     @classmethod
     def of(cls, points: Points) -> Tokens:
@@ -77,6 +89,47 @@ class Tokens:
 
     def _at(self, step: int) -> float:
         return float(np.interp(step, self.steps, self.tokens))
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What every step costs the same of."""
+
+    per_step: float
+    is_exact = True
+
+    def x(self, points: Points) -> Float64:
+        return points.steps.astype(np.float64) * self.per_step
+
+    def range(self, start: float, stop: float) -> Range:
+        return Steps().range(start / self.per_step, stop / self.per_step)
+
+
+@dataclass(frozen=True)
+class Values:
+    """Another metric at the step: exact at its steps, in between on a straight line, nothing (NaN) before and after.
+
+    It may rise and fall, so the line is a path, and points are to be looked through where only a range is wanted.
+    """
+
+    steps: Int64
+    values: Float64
+    is_exact = False
+
+    @classmethod
+    def of(cls, points: Points) -> Values:
+        finite = points.take(np.isfinite(points.values))
+        return cls(finite.steps, finite.values)
+
+    def x(self, points: Points) -> Float64:
+        if not len(self.steps):
+            return np.full(len(points.steps), math.nan)
+        return np.interp(points.steps, self.steps, self.values, left=math.nan, right=math.nan)
+
+    def range(self, start: float, stop: float) -> Range:
+        if not len(self.steps):
+            return Range(first_step=INT64.max, last_step=INT64.min)
+        return Range(first_step=int(self.steps[0]), last_step=int(self.steps[-1]))
 
 
 def _whole(value: float, towards: Callable[[float], int]) -> int:

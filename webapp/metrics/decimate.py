@@ -15,14 +15,17 @@ def keep(x: Float64, y: Float64, points: int) -> NDArray[np.intp]:
     """Indices, ascending, of at most max(points, 8) of (x, y): the first, the last, and of each of equally wide
     stretches of x the lowest, the highest and (where there is one) a NaN. The infinities count as low and high.
 
-    Where x does not ascend, stretches have equally many points instead.
+    Where x goes back and forth, stretches have equally many points instead, and their lowest and highest x is kept too.
     """
     n = len(x)
     if n <= max(points, FEWEST_POINTS):
         return np.arange(n)
     is_nan = np.isnan(y)
-    buckets = (max(points, FEWEST_POINTS) - 2) // (3 if is_nan.any() else 2)
-    return outline(y, is_nan, _edges(x, buckets))
+    room, each = max(points, FEWEST_POINTS) - 2, 3 if is_nan.any() else 2
+    if _ascends(x):
+        return outline(y, is_nan, _edges(x, room // each))
+    starts = _equal(n, room // (each + 2))
+    return np.union1d(outline(y, is_nan, starts), outline(x, np.isnan(x), starts))
 
 
 def outline(y: Float64, is_nan: NDArray[np.bool_], starts: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -36,15 +39,20 @@ def outline(y: Float64, is_nan: NDArray[np.bool_], starts: NDArray[np.intp]) -> 
 
 def envelope(points: Points) -> Points:
     """A chunk in small: the outline of 64 equal runs of its points."""
-    starts = np.arange(ENVELOPE_BUCKETS) * len(points.steps) // ENVELOPE_BUCKETS
-    return points.take(outline(points.values, np.isnan(points.values), starts.astype(np.intp)))
+    starts = _equal(len(points.steps), ENVELOPE_BUCKETS)
+    return points.take(outline(points.values, np.isnan(points.values), starts))
+
+
+def _ascends(x: Float64) -> bool:
+    return bool(x[0] < x[-1] and np.isfinite(x[-1] - x[0]) and not (x[1:] < x[:-1]).any())
+
+
+def _equal(n: int, buckets: int) -> NDArray[np.intp]:
+    return (np.arange(buckets) * n // buckets).astype(np.intp)
 
 
 def _edges(x: Float64, buckets: int) -> NDArray[np.intp]:
-    """Where each stretch that is not empty begins."""
-    n = len(x)
-    if not x[0] < x[-1] or (x[1:] < x[:-1]).any() or not np.isfinite(x[-1] - x[0]):
-        return (np.arange(buckets) * n // buckets).astype(np.intp)
+    """Where each of equally wide stretches that is not empty begins."""
     inner = x[0] + (x[-1] - x[0]) * (np.arange(1, buckets) / buckets)
     return np.unique(np.concatenate([[0], np.searchsorted(x, inner)])).astype(np.intp)
 

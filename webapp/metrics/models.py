@@ -15,12 +15,36 @@ from django.db import models
 from django.db.models import F
 from django.db.models.functions import Now, NullIf
 
+from webapp.accounts.models import Project, User
 from webapp.runs.models import Run
 
 CHUNK_POINTS = 8192
 ENVELOPE_BUCKETS = 64
 NAME_LENGTH = 250
 KEY_LENGTH = 200
+
+
+class ChartLayout(models.Model):
+    """How the charts of a project's runs are drawn and which come first: see layouts.Settings."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="chart_layouts")
+    name = models.CharField(max_length=60)
+    settings = models.JSONField(default=dict)
+    is_default = models.BooleanField(default=False)  # what somebody sees who has chosen nothing
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        db_table = "chart_layouts"
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name"], name="chart_layout_names"),
+            models.UniqueConstraint(
+                fields=["project"], condition=models.Q(is_default=True), name="chart_layout_default"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Summary(models.Model):

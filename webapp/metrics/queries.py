@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from webapp.metrics import ranges
-from webapp.metrics.axes import AXES, TOKENS, Axis, AxisName, Steps, Times, Tokens
+from webapp.metrics.axes import Axis, AxisName
 from webapp.metrics.decimate import keep
 from webapp.metrics.errors import Invalid, NoSuchSeries
 from webapp.metrics.models import CHUNK_POINTS, ENVELOPE_BUCKETS, Series
+from webapp.metrics.placing import axes_of, axis_of, raw_of
 from webapp.metrics.points import Float64, Int64, Points, join
-from webapp.metrics.ranges import Range
+from webapp.metrics.ranges import Part, Range
 from webapp.metrics.summary import Summary
-from webapp.runs.models import Run
 
-__all__ = ["Summary", "Window", "names", "raw", "raw_of", "summaries", "window"]
+__all__ = ["Summary", "Window", "axis_of", "names", "raw", "raw_of", "summaries", "window", "windows"]
 
 POINTS_PER_ENVELOPE_BUCKET = CHUNK_POINTS // ENVELOPE_BUCKETS
 
@@ -36,6 +36,11 @@ class Window(NamedTuple):
     decimated: bool
     steps: Int64
 
+    @classmethod
+    def nothing(cls, name: str, x_axis: AxisName) -> Window:
+        none = Points.empty()
+        return cls(name, x_axis, none.steps, none.values, 0, False, none.steps)
+
 
 def window(
     run_id: int,
@@ -51,45 +56,76 @@ def window(
     The first, last, lowest and highest point are always among them, and so are, for every one of points/2 equally wide
     stretches of x, its lowest, its highest and (then it is points/3 stretches) a NaN. Where a stretch stands for 128
     points or more, it is chosen among the outlines of the chunks, each the outline of 64 equal runs of 128 points.
-    Raises NoSuchSeries, and Invalid where x is "tokens" and the run counts none.
+    Raises NoSuchSeries, and Invalid where the run has no such x.
     """
     series_id, _ = _find(run_id, name)
-    axis = axis_of(run_id, x)
-    within = axis.range(_number("start", start, -math.inf), _number("stop", stop, math.inf))
-    in_small = ranges.count(series_id, within) >= POINTS_PER_ENVELOPE_BUCKET * points // 2
-    parts = ranges.read(series_id, within, small=in_small)
-    found = join([part.points for part in parts])
+    return _windows({run_id: series_id}, {run_id: axis_of(run_id, x)}, name, x, start, stop, points)[run_id]
+
+
+def windows(
+    run_ids: Iterable[int],
+    name: str,
+    *,
+    x: AxisName = "step",
+    start: float | None = None,
+    stop: float | None = None,
+    points: int = 1000,
+) -> dict[int, Window]:
+    """The same window of many runs, in their order; those without the metric or the axis are left out. At most six
+    queries."""
+    wanted = list(run_ids)
+    series: dict[int, int] = dict(
+        Series.objects.filter(run_id__in=wanted, name=name, count__gt=0).values_list("run_id", "id")
+    )
+    found = {run_id: series[run_id] for run_id in wanted if run_id in series}
+    return _windows(found, axes_of(list(found), x), name, x, start, stop, points)
+
+
+def _windows(
+    series: Mapping[int, int],
+    axes: Mapping[int, Axis],
+    name: str,
+    x: AxisName,
+    start: float | None,
+    stop: float | None,
+    points: int,
+) -> dict[int, Window]:
+    """Of each run that has an axis; `series` are their ids by run."""
+    low, high = _number("start", start, -math.inf), _number("stop", stop, math.inf)
+    wanted = {series[run_id]: axis.range(low, high) for run_id, axis in axes.items()}
+    counts = ranges.counts(wanted)
+    is_whole = math.isinf(low) and math.isinf(high)
+    small = {
+        series[run_id]
+        for run_id, axis in axes.items()
+        if counts.get(series[run_id], 0) >= POINTS_PER_ENVELOPE_BUCKET * points // 2 and (axis.is_exact or is_whole)
+    }
+    parts = ranges.read_all(wanted, small)
+    return {
+        run_id: _window(parts.get(series_id, []), axes[run_id], Window.nothing(name, x), low, high, points)
+        for run_id, series_id in series.items()
+        if run_id in axes
+    }
+
+
+def _window(parts: Sequence[Part], axis: Axis, of: Window, low: float, high: float, points: int) -> Window:
+    found, count = join([part.points for part in parts]), sum(part.count for part in parts)
     positions = axis.x(found)
+    if not axis.is_exact:
+        inside = (positions >= low) & (positions <= high)
+        count -= int(len(inside) - inside.sum())
+        found, positions = found.take(inside), positions[inside]
     chosen = keep(positions.astype(float), found.values, points)
-    count = sum(part.count for part in parts)
     shown = found.take(chosen)
-    return Window(name, x, positions[chosen], shown.values, count, len(chosen) < count, shown.steps)
-
-
-def axis_of(run_id: int, x: AxisName) -> Axis:
-    """The x of a run's charts. "relative" counts from the run's start, or its first point when it was never started."""
-    if x == "step":
-        return Steps()
-    if x == "time":
-        return Times()
-    if x == "relative":
-        return Times(_origin(run_id))
-    if x == "tokens":
-        return _tokens(run_id)
-    raise Invalid([{"loc": ["x"], "msg": f"x must be one of {', '.join(AXES)}, not {x!r}."}])
+    return of._replace(
+        x=positions[chosen], y=shown.values, count=count, decimated=len(chosen) < count, steps=shown.steps
+    )
 
 
 def raw(run_id: int, name: str) -> Points:
     """Every point in order of its step. Raises NoSuchSeries."""
     series_id, _ = _find(run_id, name)
     return join([part.points for part in ranges.read(series_id, Range())])
-
-
-def raw_of(run_ids: Iterable[int], name: str) -> dict[int, Points]:
-    """Every point of one metric of many runs; runs without it are left out. Two queries."""
-    series = Series.objects.filter(run_id__in=list(run_ids), name=name, count__gt=0).values_list("id", "run_id")
-    runs = dict(series)
-    return {runs[series_id]: points for series_id, points in ranges.whole(list(runs)).items()}
 
 
 def names(run_id: int) -> list[str]:
@@ -113,25 +149,6 @@ def _find(run_id: int, name: str, field: str = "name") -> tuple[int, int]:
     if found is None:
         raise NoSuchSeries(run_id, name, field)
     return found
-
-
-def _origin(run_id: int) -> float:
-    started_at = Run.objects.values_list("started_at", flat=True).get(id=run_id)
-    if started_at is not None:
-        return started_at.timestamp()
-    times = Series.objects.filter(run_id=run_id, count__gt=0).values_list("first_time", flat=True)
-    return min((time for time in times if time is not None), default=0.0)
-
-
-def _tokens(run_id: int) -> Tokens:
-    try:
-        tokens = Tokens.of(raw(run_id, TOKENS))
-    except NoSuchSeries:
-        tokens = Tokens.of(Points.empty())
-    if not len(tokens.steps):
-        message = f"Run {run_id} has no points of {TOKENS!r}: tokens can't be x here; choose step or time."
-        raise Invalid([{"loc": ["x"], "msg": message}])
-    return tokens
 
 
 def _number(field: str, value: float | None, default: float) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,10 +28,11 @@ class Range(NamedTuple):
         return points.take(inside)
 
 
-_OVERLAPS = """series_id = %(series)s AND last_step >= %(first_step)s AND first_step <= %(last_step)s
-               AND last_time >= %(first_time)s AND first_time <= %(last_time)s"""
-_COVERED = """first_step >= %(first_step)s AND last_step <= %(last_step)s
-              AND first_time >= %(first_time)s AND last_time <= %(last_time)s"""
+_WANTED = """unnest(%(series)s::bigint[], %(first_step)s::bigint[], %(last_step)s::bigint[], %(first_time)s::float8[],
+                   %(last_time)s::float8[]{more}) AS wanted (id, from_step, to_step, from_time, to_time{names})"""
+_OVERLAPS = """series_id = wanted.id AND last_step >= from_step AND first_step <= to_step
+               AND last_time >= from_time AND first_time <= to_time"""
+_COVERED = "first_step >= from_step AND last_step <= to_step AND first_time >= from_time AND last_time <= to_time"
 
 
 class Part(NamedTuple):
@@ -43,21 +44,30 @@ class Part(NamedTuple):
 
 def read(series_id: int, within: Range, *, small: bool = False) -> list[Part]:
     """The parts of a range in order of steps; with `small`, chunks inside the range are read as their envelopes."""
-    parameters = {"series": series_id, "small": small, **within._asdict()}
+    return read_all({series_id: within}, {series_id} if small else set()).get(series_id, [])
+
+
+def read_all(wanted: Mapping[int, Range], small: Collection[int]) -> dict[int, list[Part]]:
+    """The parts of a range of each series; in small of those in `small`. One query."""
+    found: dict[int, list[Part]] = defaultdict(list)
+    parameters = {**_columns(wanted), "small": [series_id in small for series_id in wanted]}
     with binary_cursor() as cursor:
         cursor.execute(_READ, parameters)
-        return [_part(within, *fields) for fields in cursor]
+        for series_id, *fields in cursor:
+            found[series_id].append(_part(wanted[series_id], *fields))
+    return found
 
 
-def count(series_id: int, within: Range) -> int:
-    """How many points the chunks of a range hold: those of the range and a few more at its ends."""
+def counts(wanted: Mapping[int, Range]) -> dict[int, int]:
+    """How many points the chunks of each range hold: those of the range and a few more at its ends."""
     with binary_cursor() as cursor:
-        cursor.execute(
-            f"SELECT coalesce(sum(count), 0)::bigint FROM metric_chunks WHERE {_OVERLAPS}",  # noqa: S608 - our own text
-            {"series": series_id, **within._asdict()},
-        )
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
+        cursor.execute(_COUNT, _columns(wanted))
+        return dict(cursor.fetchall())
+
+
+def _columns(wanted: Mapping[int, Range]) -> dict[str, list[Any]]:
+    columns = zip(*wanted.values(), strict=True) if wanted else [[] for _ in Range._fields]
+    return {"series": list(wanted), **dict(zip(Range._fields, map(list, columns), strict=True))}
 
 
 def whole(series_ids: Sequence[int]) -> dict[int, Points]:
@@ -99,11 +109,14 @@ def _part(within: Range, covered: bool, count: int, envelope: bytes | None, *col
 
 
 _READ = f"""
-    SELECT covered, count, CASE WHEN in_small THEN envelope END, CASE WHEN NOT in_small THEN steps END,
+    SELECT series_id, covered, count, CASE WHEN in_small THEN envelope END, CASE WHEN NOT in_small THEN steps END,
            CASE WHEN NOT in_small THEN "values" END, CASE WHEN NOT in_small THEN times END
-    FROM (SELECT *, {_COVERED} AS covered, {_COVERED} AND %(small)s AND envelope IS NOT NULL AS in_small
-          FROM metric_chunks WHERE {_OVERLAPS}) AS chunk
-    ORDER BY first_step"""  # noqa: S608 - our own text
+    FROM (SELECT metric_chunks.*, {_COVERED} AS covered, {_COVERED} AND small AND envelope IS NOT NULL AS in_small
+          FROM {_WANTED.format(more=", %(small)s::bool[]", names=", small")}, metric_chunks WHERE {_OVERLAPS}) AS chunk
+    ORDER BY series_id, first_step"""  # noqa: S608 - our own text
+_COUNT = f"""
+    SELECT series_id, sum(count)::bigint FROM {_WANTED.format(more="", names="")}, metric_chunks
+    WHERE {_OVERLAPS} GROUP BY series_id"""  # noqa: S608 - our own text
 _WHOLE = """
     SELECT series_id, steps, "values", times FROM metric_chunks
     WHERE series_id = ANY(%s) ORDER BY series_id, first_step"""

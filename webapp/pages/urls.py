@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from webapp.pages.views import (
     account,
     compare,
+    compare_curves,
     compare_masks,
     home,
     members,
@@ -43,6 +44,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("compare/", compare.compare, name="compare"),
     path("compare/figures/<str:name>/", compare.figure, name="compare-figure"),
     path("compare/csv/", compare.csv, name="compare-csv"),
+    path("compare/curves/", compare_curves.curves, name="compare-curves"),
+    path("compare/curves/data/", compare_curves.data, name="compare-curves-data"),
+    path("compare/curves/csv/", compare_curves.csv, name="compare-curves-csv"),
     path("compare/masks/", compare_masks.masks, name="compare-masks"),
     path("compare/masks/figures/<str:name>/", compare_masks.figure, name="compare-masks-figure"),
     path("queue/", queue.queue, name="queue"),

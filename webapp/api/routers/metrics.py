@@ -13,14 +13,14 @@ from pydantic import Field
 from webapp.accounts.models import Role
 from webapp.api.access import run_or_404
 from webapp.api.auth import user_of
-from webapp.api.errors import Conflict
+from webapp.api.errors import Conflict, Invalid
 from webapp.api.openapi import file_reply
 from webapp.api.packing import unpacked
 from webapp.api.schemas.metrics import Axis, MetricList, MetricOutput, PointsInput, PointsReply, SeriesOutput
 from webapp.api.serializers import summary_output
 from webapp.api.streaming import PIECE_BYTES, attachment, gathered
 from webapp.api.wire import loads
-from webapp.metrics import actions, arrow, external, queries
+from webapp.metrics import actions, arrow, catalogue, external, queries
 from webapp.metrics.export import export
 from webapp.metrics.external import Columns
 from webapp.metrics.queries import Window
@@ -29,6 +29,7 @@ from webapp.runs.models import Run
 
 router = Router()
 Points = Annotated[int, Field(ge=8, le=20_000)]
+MOST_EVERY = 200_000
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -63,13 +64,19 @@ FILE = file_reply(
 
 
 @router.get("/{int:run_id}/metrics", response=MetricList)
-def list_metrics(request: HttpRequest, run_id: int) -> MetricList:
-    """Every metric that the run has logged, with last, min, max, mean and count."""
+def list_metrics(
+    request: HttpRequest,
+    run_id: int,
+    q: Annotated[str, Query(max_length=400, description="Every word must be in the name, in whatever case.")] = "",
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1000,
+    cursor: Annotated[str, Query(max_length=250, description="`next` of the page before.")] = "",
+) -> MetricList:
+    """The metrics that the run has logged, by name, with last, min, max, mean and count."""
     run = run_or_404(user_of(request), run_id)
-    found = queries.summaries([run.pk])[run.pk]
-    return MetricList(
-        items=[MetricOutput(name=name, **summary_output(values).model_dump()) for name, values in sorted(found.items())]
-    )
+    some = catalogue.find(run.pk, q, after=cursor.replace("\x00", ""), limit=limit)
+    found = queries.summaries([run.pk], some.names)[run.pk]
+    items = [MetricOutput(name=name, **summary_output(values).model_dump()) for name, values in sorted(found.items())]
+    return MetricList(items=items, next=some.names[-1] if some.has_more else None)
 
 
 @router.post("/{int:run_id}/metrics", response={201: PointsReply}, openapi_extra=POINTS_BODY)
@@ -101,10 +108,17 @@ def get_series(
     start: Annotated[Finite | None, Query(alias="from")] = None,
     stop: Annotated[Finite | None, Query(alias="to")] = None,
     x: Axis = "step",
+    every: Annotated[
+        bool, Query(description=f"All points of the window, not `points`: at most {MOST_EVERY:,}.")
+    ] = False,
 ) -> SeriesOutput:
     """A window of one series for a chart: at most `points` of it, with its spikes kept."""
     run = run_or_404(user_of(request), run_id)
-    return SeriesOutput(**series_fields(queries.window(run.pk, name, x=x, start=start, stop=stop, points=points)))
+    window = queries.window(run.pk, name, x=x, start=start, stop=stop, points=MOST_EVERY if every else points)
+    if every and window.decimated:
+        message = f"There are {window.count:,} points here, and at most {MOST_EVERY:,} are drawn one by one: zoom in."
+        raise Invalid([{"loc": ["every"], "msg": message}])
+    return SeriesOutput(**series_fields(window))
 
 
 @router.get("/{int:run_id}/export", response={200: None}, openapi_extra=FILE)

@@ -10,12 +10,12 @@ from ninja import Query, Router
 from pydantic import Field
 
 from webapp.api.auth import user_of
-from webapp.api.bands import between, curve, thinned
 from webapp.api.errors import Invalid
 from webapp.api.routers.metrics import Finite, Points, series_fields
 from webapp.api.routers.runs import RunFilter, matching
 from webapp.api.schemas.metrics import Axis, Band, BandSeries, RunSeries, SeriesList
 from webapp.metrics import queries
+from webapp.metrics.bands import between, curve, thinned
 from webapp.metrics.models import Series
 from webapp.runs.models import Run
 

@@ -8,8 +8,11 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 
 from webapp.api.schemas.common import NUMBER, Input, Number, Output
 from webapp.api.schemas.runs import Summary
+from webapp.metrics.axes import AXES, METRIC, PATTERN
 
-Axis = Literal["step", "time", "relative", "tokens"]
+Axis = Annotated[
+    str, Field(pattern=PATTERN, description=f"One of {', '.join(AXES)}, or {METRIC}<name>.", examples=["step"])
+]
 Band = Literal["std", "minmax", "ci95"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from webapp.pages.views import run, run_actions, run_figures, run_new, runs, runs_bulk
+from webapp.pages.views import run, run_actions, run_figures, run_new, run_panels, runs, runs_bulk
 
 urlpatterns: list[URLPattern] = [
     path("", runs.runs, name="runs"),
@@ -12,7 +12,10 @@ urlpatterns: list[URLPattern] = [
     path("new/", run_new.new, name="run-new"),
     path("new/plan/", run_new.plan, name="run-plan"),
     path("new/fits/", run_new.fits, name="run-fits"),
+    path("layouts/", run_panels.layout_save, name="run-layout-save"),
+    path("layouts/<int:layout_id>/delete/", run_panels.layout_delete, name="run-layout-delete"),
     path("<int:run_id>/", run.charts, name="run"),
+    path("<int:run_id>/panels/", run_panels.panels, name="run-panels"),
     path("<int:run_id>/log/", run.log, name="run-log"),
     path("<int:run_id>/config/", run.config, name="run-config"),
     path("<int:run_id>/artifacts/", run.artifacts_, name="run-artifacts"),

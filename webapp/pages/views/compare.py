@@ -22,6 +22,8 @@ from webapp.sweeps.comparison.measured import MEASURES
 from webapp.sweeps.models import Sweep
 from webapp.sweeps.queries import visible
 
+NOT_OF_CURVES = ("goal", "baseline", "budget", "tolerance", "test", "x", "sort", "page")
+
 
 @require_safe
 @login_required
@@ -113,6 +115,7 @@ def _shown(asked: Asked, found: Answer) -> dict[str, Any]:
         "missing_levels": [level for level in comparison.levels if level.value is None],
         "table": table.table(comparison, asked, {run.pk: run for run in found.chosen.runs}),
         "masks_url": _masks_url(found),
+        "curves_url": reverse("compare-curves") + asked.url_query(**dict.fromkeys(NOT_OF_CURVES)),
         "csv_url": reverse("compare-csv") + asked.url_query(x=None, sort=None, page=None),
         "json_url": reverse("api:compare_runs") + asked.url_query(x=None, sort=None, page=None),
     }

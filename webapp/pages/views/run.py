@@ -12,6 +12,8 @@ from django.views.decorators.http import require_safe
 from webapp.accounts.models import Role
 from webapp.accounts.roles import allows
 from webapp.http import PageRequest, project_for, respond
+from webapp.metrics import catalogue
+from webapp.metrics.layouts import chosen, layouts_of
 from webapp.metrics.queries import summaries
 from webapp.pages.runs import artifacts, describe, facts, notes, panels
 from webapp.pages.runs.merged import merged_of
@@ -34,6 +36,7 @@ TABS = {
 }
 LOG_PAGE = 1000
 LOG_GLANCE = 12
+METRICS_IN_TABLE = 200
 
 
 def run_for(request: PageRequest, slug: str, run_id: int, needed: Role = Role.VIEWER) -> Run:
@@ -50,16 +53,24 @@ def run_for(request: PageRequest, slug: str, run_id: int, needed: Role = Role.VI
 @login_required
 def charts(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
     run = run_for(request, slug, run_id)
-    ids = [run.pk, *([run.baseline_id] if run.baseline_id else [])]
-    found = summaries(ids)
-    first, groups = panels.panels_of(found[run.pk], found.get(run.baseline_id or 0, {}))
+    layouts = layouts_of(run.project)
+    layout, settings = chosen(request.GET, layouts)
+    first, groups = panels.page_of(run, settings.pin if settings else [])
+    total = catalogue.count(run.pk)
+    table = catalogue.find(run.pk, after=request.GET.get("metrics_after", ""), limit=METRICS_IN_TABLE)
     attempts = _attempts(run)
     extra = {
         "first": first,
-        "first_names": " ".join(panels.FIRST),
+        "first_names": json.dumps([*(settings.pin if settings else []), *panels.FIRST]),
         "group_order": " ".join(panels.GROUPS),
         "groups": groups,
-        "metrics": found[run.pk],
+        "total": total,
+        "metrics": summaries([run.pk], table.names)[run.pk],
+        "metrics_after": table.names[-1] if table.has_more else "",
+        "layouts": layouts,
+        "layout": layout,
+        "chart_settings": settings.model_dump_json() if settings else "",
+        "can_save": allows(request.user, run.project, Role.EDITOR),
         "shrunk": shrunk_of(run),
         "merged": merged_of(run),
         **(_fit(run) if run.kind == "scaling_fit" else {}),

@@ -1,4 +1,4 @@
-"""Several runs as one curve: their mean at common steps, with a band."""
+"""Several runs as one curve: their mean at common places, with a band."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from webapp.metrics.decimate import keep
+
 Floats = NDArray[np.float64]
-Steps = NDArray[np.int64]
+Steps = NDArray[np.int64] | Floats
+PLACES = 4000  # at which runs without common steps are compared
 
 
 class Curve(NamedTuple):
-    """`steps`, `mean`, `lower` and `upper` are equally long."""
+    """`steps` (or another x), `mean`, `lower` and `upper` are equally long."""
 
     steps: Steps
     mean: Floats
@@ -49,11 +52,23 @@ def _band(values: Floats, mean: Floats, band: str) -> tuple[Floats, Floats]:
     return mean - width, mean + width
 
 
+def pooled(runs: Sequence[tuple[Steps, Floats]], band: str) -> Curve:
+    """As `curve`, over any x that ascends; where runs share few places, each is read on straight lines between its
+    points, at even places from where the last of them begins to where the first of them ends."""
+    common: Steps = reduce(np.intersect1d, [x for x, _ in runs])
+    if 2 * len(common) >= min(len(x) for x, _ in runs):
+        return curve(runs, band)
+    first, last = max(x[0] for x, _ in runs), min(x[-1] for x, _ in runs)
+    places = np.linspace(float(first), float(last), PLACES) if first <= last else np.empty(0)
+    return curve([(places, np.interp(places, x, y)) for x, y in runs], band)
+
+
 def thinned(curve: Curve, points: int) -> Curve:
-    """At most `points` of it, evenly spread over the steps there are, both ends kept."""
+    """At most `points` (but up to 24) of it, with both ends and the spikes of the mean and of the band's edges kept."""
     if len(curve.steps) <= points:
         return curve
-    chosen = np.unique(np.linspace(0, len(curve.steps) - 1, points).round().astype(np.int64))
+    x, each = curve.steps.astype(float), max(8, points // 3)
+    chosen = np.unique(np.concatenate([keep(x, line, each) for line in (curve.mean, curve.lower, curve.upper)]))
     return taken(curve, chosen)
 
 
@@ -63,7 +78,7 @@ def between(curve: Curve, start: float | None, stop: float | None) -> Curve:
     return taken(curve, from_start if stop is None else from_start & (curve.steps <= stop))
 
 
-def taken(curve: Curve, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Curve:
+def taken(curve: Curve, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Curve:
     return Curve(curve.steps[chosen], curve.mean[chosen], curve.lower[chosen], curve.upper[chosen])
 
 

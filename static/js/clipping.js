@@ -1,0 +1,19 @@
+// The range of y that holds nearly all values and leaves out what lies far from them.
+
+const SHARE = 0.01; // of the values on either side that may be left out
+const MARGIN = 0.5; // of the range of the others: what is no farther away is shown
+
+// `lists`: the y of each line. The settings of a Plotly axis; {} where nothing lies far away.
+export function clipped(lists, isLog) {
+  const values = [];
+  for (const list of lists) for (const y of list) if (Number.isFinite(y) && (!isLog || y > 0)) values.push(isLog ? Math.log10(y) : y);
+  if (values.length < 3) return {};
+  const sorted = Float64Array.from(values).sort();
+  const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
+  const [low, high] = [at(SHARE), at(1 - SHARE)];
+  const margin = MARGIN * (high - low);
+  const range = [Math.max(sorted[0], low - margin), Math.min(sorted[sorted.length - 1], high + margin)];
+  if (!(range[0] < range[1]) || (range[0] === sorted[0] && range[1] === sorted[sorted.length - 1])) return {};
+  const air = 0.05 * (range[1] - range[0]);
+  return { range: [range[0] - air, range[1] + air], autorange: false };
+}

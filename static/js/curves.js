@@ -1,0 +1,233 @@
+// The page of curves: one chart for each metric, with a line for each run or a band for each group of runs. Zooming reads the
+// finer window; pointing at a line names it, and pressing it opens its run, or the members of its group.
+
+import { nearest, paint, placer } from "./canvas.js";
+import { whenSeen } from "./charts.js";
+import { clipped } from "./clipping.js";
+import { join, show, hide } from "./cursor.js";
+import { setPicture } from "./download.js";
+import { colour, CONFIG, lineLayout, onThemeChange, resolve } from "./figure.js";
+import { plotly } from "./plotly.js";
+import { smooth } from "./smoothing.js";
+
+const COLOURS = 8;
+const MANY = 12; // more lines than this are drawn thin
+const UTC_OFFSET_S = new Date().getTimezoneOffset() * 60;
+// The place in the legend by run: it gives each line its colour, the same in every chart.
+const places = new Map([...document.querySelectorAll("[data-line]")].flatMap(({ dataset }) => dataset.runs.split(" ").map((run) => [Number(run), Number(dataset.line)])));
+const form = document.getElementById("curves-form");
+
+// Drawn at once, and written into the address; whatever else is asked makes a new page.
+function settings() {
+  const { smoothing, log_x: logX, log_y: logY, clip } = form.elements;
+  return { smoothing: Number(smoothing.value), logX: logX.checked, logY: logY.checked, clip: clip.checked };
+}
+
+class Curves {
+  constructor(element) {
+    this.element = element;
+    this.plot = element.querySelector(".plot");
+    this.caption = element.querySelector("[data-caption]");
+    this.hidden = new Set();
+    setPicture(this.plot, () => this.picture());
+  }
+
+  async load(range = null) {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    const url = new URL(this.element.dataset.curves, location.href);
+    url.searchParams.set("points", Math.max(300, 2 * this.plot.clientWidth));
+    for (const [name, value] of Object.entries(range ?? {})) url.searchParams.set(name, value);
+    const answer = await fetch(url, { headers: { Accept: "application/json" } });
+    const told = await answer.json().catch(() => ({}));
+    if (turn !== this.turn) return;
+    if (!answer.ok) return void (this.caption.textContent = told.detail ?? `The curves could not be read (${answer.status}).`);
+    this.range = range;
+    this.told = told;
+    const isTime = told.x_axis === "time";
+    this.lines = told.lines.map((line, place) => ({
+      ...line, place: places.get(line.runs[0]) ?? place, x: placed(unpack(line.x), isTime), y: unpack(line.y),
+      lower: line.lower && unpack(line.lower), upper: line.upper && unpack(line.upper),
+    }));
+    await this.draw();
+  }
+
+  // Plotly draws the axes around two points that nobody sees, the corners of what is shown; the lines are painted.
+  async draw() {
+    const Plotly = await plotly();
+    this.settings = settings();
+    const layout = lineLayout({ x: this.told.x_title, logX: this.settings.logX && this.told.x_axis !== "time", logY: this.settings.logY, date: this.told.x_axis === "time" });
+    if (this.settings.clip) Object.assign(layout.yaxis, clipped(this.shown().map((line) => line.y), this.settings.logY));
+    Object.assign(layout, { hovermode: false, uirevision: `${this.told.x_axis} ${this.settings.logX}`, datarevision: (this.revision = (this.revision ?? 0) + 1) });
+    await Plotly.react(this.plot, [corners(this.shown(), this.settings)], resolve(layout), CONFIG);
+    if (!this.listening) this.listen();
+    this.repaint();
+    this.describe();
+  }
+
+  shown() {
+    return this.lines.filter((line) => !this.hidden.has(line.place));
+  }
+
+  repaint() {
+    const { smoothing } = this.settings;
+    const lines = this.shown(), width = lines.length > MANY ? 1.1 : 1.8;
+    const painted = [];
+    for (const line of lines) {
+      const name = `--series-${(line.place % COLOURS) + 1}`;
+      const isSmoothed = smoothing > 0 && line.y.length > 60;
+      const [drawn, lower, upper] = [line.y, line.lower, line.upper].map((y) => (y && isSmoothed ? smooth(line.x, y, smoothing) : y));
+      line.drawn = drawn;
+      if (isSmoothed) painted.push({ x: line.x, y: line.y, colour: colour(name, lines.length > MANY ? 0.12 : 0.3), width: 1 });
+      painted.push({ x: line.x, y: line.drawn, colour: colour(name), width, lower, upper, fill: colour(name, 0.16) });
+    }
+    this.plot.dataset.paintMs = paint(this.plot, painted).toFixed(1);
+    this.plot.dataset.lines = lines.length;
+  }
+
+  listen() {
+    this.listening = true;
+    join(this);
+    this.plot.on("plotly_afterplot", () => this.lines && this.repaint());
+    this.plot.on("plotly_relayouting", () => this.repaint());
+    this.plot.on("plotly_relayout", (change) => {
+      if (change["xaxis.autorange"]) this.load();
+      else if (change["xaxis.range[0]"] !== undefined) this.zoom(change["xaxis.range[0]"], change["xaxis.range[1]"]);
+    });
+    this.plot.addEventListener("pointermove", (event) => this.point(event));
+    this.plot.addEventListener("pointerleave", () => { this.highlight(null); hide(); });
+    this.plot.addEventListener("click", (event) => this.open(event));
+  }
+
+  zoom(low, high) {
+    const unit = (value) => {
+      if (this.told.x_axis === "time") return new Date(`${value}Z`.replace(" ", "T")).getTime() / 1000 + UTC_OFFSET_S;
+      return this.settings.logX ? 10 ** value : Number(value);
+    };
+    this.load({ from: unit(low), to: unit(high) });
+  }
+
+  // ---- what is pointed at
+
+  at(event) {
+    const { xaxis, yaxis } = this.plot._fullLayout;
+    const box = this.plot.getBoundingClientRect();
+    return [event.clientX - box.left - xaxis._offset, event.clientY - box.top - yaxis._offset];
+  }
+
+  find(event) {
+    const lines = this.shown().map(({ x, drawn, y }) => ({ x, y: drawn ?? y }));
+    const found = nearest(this.plot, lines, ...this.at(event));
+    return found && { line: this.shown()[found.line], index: found.index };
+  }
+
+  point(event) {
+    if (!this.lines) return;
+    const began = performance.now();
+    const [px] = this.at(event);
+    show(this, this.plot._fullLayout.xaxis.p2c(px));
+    const found = this.find(event);
+    this.highlight(found?.line ?? null, found?.index);
+    this.plot.dataset.hoverMs = (performance.now() - began).toFixed(1);
+  }
+
+  highlight(line, index) {
+    if (line === this.lit && index === this.litAt) return;
+    this.lit = line;
+    this.litAt = index;
+    const name = line && `--series-${(line.place % COLOURS) + 1}`;
+    paint(this.plot, line ? [{ x: line.x, y: line.drawn, colour: colour(name), width: 3 }] : [], { name: "lit" });
+    this.plot.classList.toggle("is-on-line", Boolean(line));
+    const tip = (this.tip ??= this.plot.appendChild(Object.assign(document.createElement("div"), { className: "curve-tip" })));
+    tip.hidden = !line;
+    for (const row of document.querySelectorAll("[data-line]")) row.classList.toggle("selected", row.dataset.line === String(line?.place));
+    if (!line) return;
+    const { xaxis, yaxis } = this.plot._fullLayout;
+    const left = xaxis._offset + placer(xaxis)(line.x[index]);
+    tip.textContent = `${line.label}  ${Number(line.y[index]).toPrecision(5)}`;
+    tip.classList.toggle("to-left", left > xaxis._offset + xaxis._length * 0.6);
+    Object.assign(tip.style, { left: `${left}px`, top: `${yaxis._offset + 4}px` });
+  }
+
+  // What the cursor of another chart shows here: the line that is pointed at there, or the first.
+  readout(x) {
+    const line = this.shown()[0];
+    if (!line) return "";
+    let i = line.x.findIndex((value) => value > (this.plot._fullLayout.xaxis.type === "log" ? 10 ** x : x));
+    if (i < 0) i = line.x.length;
+    return i ? Number(line.y[i - 1]).toPrecision(4) : "";
+  }
+
+  open(event) {
+    const found = this.lines && this.find(event);
+    if (found) document.querySelector(`[data-line="${found.line.place}"] a`)?.click();
+  }
+
+  toggle(place, isShown) {
+    if (isShown) this.hidden.delete(place);
+    else this.hidden.add(place);
+    if (this.lines) this.draw();
+  }
+
+  describe() {
+    const { lines, without } = this.told;
+    const points = lines.reduce((sum, line) => sum + line.count, 0);
+    const parts = [`${lines.length.toLocaleString("en")} ${lines[0]?.lower ? "group" : "line"}${lines.length === 1 ? "" : "s"}`, `${points.toLocaleString("en")} points`];
+    if (without) parts.push(`${without} run${without === 1 ? "" : "s"} without it`);
+    if (this.settings.clip) parts.push("outliers clipped");
+    if (this.range) parts.push("zoomed · double-click to go back");
+    this.caption.textContent = parts.join(" · ");
+  }
+
+  // The lines as Plotly's own, for a file.
+  picture() {
+    return this.shown().flatMap((line) => {
+      const name = `--series-${(line.place % COLOURS) + 1}`;
+      const trace = { type: "scatter", mode: "lines", x: line.x, name: line.label };
+      const edge = { ...trace, line: { width: 0 }, showlegend: false };
+      const band = line.lower ? [{ ...edge, y: line.lower }, { ...edge, y: line.upper, fill: "tonexty", fillcolor: colour(name, 0.16) }] : [];
+      return [...band, { ...trace, y: line.drawn, line: { color: colour(name), width: 1.4 } }];
+    });
+  }
+}
+
+function unpack(text) {
+  const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+  return new Float64Array(bytes.buffer);
+}
+
+// Local milliseconds on a time axis.
+function placed(x, isTime) {
+  return isTime ? x.map((seconds) => (seconds - UTC_OFFSET_S) * 1000) : x;
+}
+
+function corners(lines, { logX, logY }) {
+  const ends = (lists, isLog) => {
+    let low = Infinity, high = -Infinity;
+    for (const list of lists) for (const value of list) if (Number.isFinite(value) && (!isLog || value > 0)) { if (value < low) low = value; if (value > high) high = value; }
+    return low <= high ? [low, high] : [];
+  };
+  const x = ends(lines.map((line) => line.x), logX);
+  const y = ends(lines.flatMap((line) => [line.y, ...(line.lower ? [line.lower, line.upper] : [])]), logY);
+  return { type: "scatter", mode: "lines", x, y, line: { width: 0, color: "rgba(0,0,0,0)" }, hoverinfo: "skip" };
+}
+
+// ---- the page
+
+const charts = [...document.querySelectorAll("[data-curves]")].map((element) => new Curves(element));
+whenSeen(charts.map((chart) => chart.element), (element) => charts.find((chart) => chart.element === element).load());
+onThemeChange(() => charts.forEach((chart) => chart.lines && chart.draw()));
+
+form.addEventListener("input", ({ target }) => {
+  const output = form.querySelector("output");
+  if (output) output.textContent = settings().smoothing.toFixed(2);
+  if (!target.matches("[data-at-once]")) return;
+  const query = new URLSearchParams(location.search);
+  query.delete(target.name);
+  if (target.type !== "checkbox" || target.checked) query.set(target.name, target.type === "checkbox" ? "1" : target.value);
+  history.replaceState(history.state, "", `?${query}`);
+  charts.forEach((chart) => chart.lines && chart.draw());
+});
+form.addEventListener("change", ({ target }) => target.matches("select") && form.requestSubmit());
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("[data-shows]")) charts.forEach((chart) => chart.toggle(Number(target.dataset.shows), target.checked));
+});
