@@ -47,9 +47,15 @@ def test_points_of_many_chunks_runs_and_metrics_are_rows_of_their_own(run: Run) 
     steps, other = np.arange(20_000), make_run()
     store.append(run.pk, {"loss": Points.of(steps, np.sin(steps), steps), "lr": Points.of([3], [0.5], [1.0])})
     store.append(other.pk, {"loss": Points.of([2**63 - 1, -(2**63)], [1.0, 2.0], [1.0, 2.0])})
+    far = [-(2**62), 0, 2**62 - 1, 2**62]
+    store.append(
+        other.pk, {"far": Points.of(far, [1.0] * 4, [1.0] * 4), "even": Points.of(range(-7, 90, 3), *[[0] * 33] * 2)}
+    )
     assert [row[:2] for row in rows(run)] == list(zip(steps.tolist(), np.sin(steps).tolist(), strict=True))
     assert [row[:2] for row in rows(run, "lr")] == [(3, 0.5)]
     assert [row[:2] for row in rows(other)] == [(-(2**63), 2.0), (2**63 - 1, 1.0)]
+    assert [row[0] for row in rows(other, "far")] == far
+    assert [row[0] for row in rows(other, "even")] == list(range(-7, 90, 3))
 
 
 @pytest.mark.django_db(transaction=True)

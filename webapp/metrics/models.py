@@ -5,7 +5,8 @@ sorted by step, no step stands twice and no two chunks overlap: a range of steps
 of a series is the sum of its chunks'.
 
 The arrays are little-endian in `bytea`: steps int64, values float64, times float64 (seconds since the epoch). NaN and
-the infinities are kept as they are.
+the infinities are kept as they are. Three steps and more that are equally far apart, as most are, are kept as the first
+and the distance.
 """
 
 from __future__ import annotations

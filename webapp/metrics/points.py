@@ -33,7 +33,13 @@ class Points(NamedTuple):
 
     @classmethod
     def unpack(cls, steps: bytes, values: bytes, times: bytes) -> Self:
-        return cls(np.frombuffer(steps, "<i8"), np.frombuffer(values, "<f8"), np.frombuffer(times, "<f8"))
+        """The reverse of `pack`."""
+        numbers = np.frombuffer(steps, "<i8")
+        count = len(values) // 8
+        if len(numbers) != count:
+            first, apart = numbers
+            numbers = first + apart * np.arange(count)
+        return cls(numbers, np.frombuffer(values, "<f8"), np.frombuffer(times, "<f8"))
 
     @classmethod
     def unpack_one(cls, packed: bytes) -> Self:
@@ -42,14 +48,23 @@ class Points(NamedTuple):
         return cls.unpack(packed[:third], packed[third : 2 * third], packed[2 * third :])
 
     def pack(self) -> tuple[bytes, bytes, bytes]:
+        """Of three steps and more that are equally far apart, `steps` holds the first and the distance only."""
         steps, values, times = self
-        return steps.astype("<i8").tobytes(), values.astype("<f8").tobytes(), times.astype("<f8").tobytes()
+        short = steps[:2] - np.array([0, steps[0]]) if self.is_even() else steps
+        return short.astype("<i8").tobytes(), values.astype("<f8").tobytes(), times.astype("<f8").tobytes()
 
     def pack_one(self) -> bytes:
-        return b"".join(self.pack())
+        return b"".join(column.astype(kind).tobytes() for column, kind in zip(self, ("<i8", "<f8", "<f8"), strict=True))
 
     def take(self, index: slice | NDArray[np.bool_] | NDArray[np.intp]) -> Points:
         return Points(self.steps[index], self.values[index], self.times[index])
+
+    def is_even(self) -> bool:
+        """Whether there are three steps or more, equally far apart, and their whole distance is an int64."""
+        steps = self.steps
+        if len(steps) < 3 or int(steps[-1]) - int(steps[0]) > np.iinfo(np.int64).max:
+            return False
+        return bool((np.diff(steps) == steps[1] - steps[0]).all())
 
     def is_sorted(self) -> bool:
         """Whether every step is above the one before it."""

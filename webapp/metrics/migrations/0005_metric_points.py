@@ -1,6 +1,7 @@
 """The view `metric_points`: one row a point, for people who ask in SQL. It reads the packed arrays, and is never written.
 
-PostgreSQL reads bytes most significant first, so an array is reversed once a chunk, and read from its end.
+PostgreSQL reads bytes most significant first, so an array is reversed once a chunk, and read from its end. Of steps that are
+equally far apart a chunk holds the first and the distance.
 """
 
 from django.db import migrations
@@ -17,7 +18,9 @@ CREATE FUNCTION metric_float(bits bigint) RETURNS float8 LANGUAGE sql IMMUTABLE 
 VIEW = """
 CREATE VIEW metric_points AS
 SELECT series.run_id, series.name,
-       substr(packed.steps, 8 * place + 1, 8)::bigint AS step,
+       CASE WHEN chunk.count > 2 AND length(chunk.steps) = 16
+         THEN chunk.first_step + (chunk.count - 1 - place) * substr(packed.steps, 1, 8)::bigint
+         ELSE substr(packed.steps, 8 * place + 1, 8)::bigint END AS step,
        metric_float(substr(packed."values", 8 * place + 1, 8)::bigint) AS value,
        to_timestamp(metric_float(substr(packed.times, 8 * place + 1, 8)::bigint)) AS "time"
 FROM series
