@@ -1,8 +1,7 @@
-"""Points in and out over HTTP: the rate of one client, the cost of `run.log`, a full read as numpy; beside MLflow.
+"""Points in and out over HTTP: the rate of one client, the cost of `run.log`, a full read as numpy.
 
 `python benchmarks/ingest.py` starts its own PostgreSQL, Redis and web server in a temporary home and prints one table.
-`--mlflow PYTHON` names the Python of an environment with MLflow 3 and psycopg2 in it; its server then runs on the same
-PostgreSQL, and its own client does the same work.
+Beside other trackers the same is measured by `benchmarks/metrics_vs_peers.py`.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 Row = tuple[str, str, str]
+Maker = Callable[[int, int, int], tuple[bytes, dict[str, str]]]
 ARROW = "application/vnd.apache.arrow.stream"
 
 
@@ -36,12 +36,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--points", type=int, default=1_000_000, help="points of the long series that is read")
-    parser.add_argument("--mlflow", metavar="PYTHON", help="a Python with MLflow 3 and psycopg2")
     options = parser.parse_args()
-    with installation() as (address, token, database):
+    with installation() as (address, token, _):
         os.environ |= {"HONE_URL": address, "HONE_TOKEN": token}
         rows = [*ingest(options.repeats), *logging(), *reading(options.points, options.repeats)]
-        rows += mlflow(options.mlflow, database, options.repeats)
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     for title, figure, remark in rows:
         print(f"{title:<{widths[0]}}  {figure:>{widths[1]}}  {remark}".rstrip())
@@ -115,10 +113,18 @@ def ingest(repeats: int) -> Iterator[Row]:
             yield rate(f"{kind}: batches of {points:,} points, {names} series", points, names, make, repeats)
 
 
-def rate(title: str, points: int, names: int, make: Callable[[int, int, int], tuple[bytes, dict[str, str]]],
-         repeats: int) -> Row:  # fmt: skip
+def rate(title: str, points: int, names: int, make: Maker, repeats: int) -> Row:
+    bodies = made(points, names, make)
+    size = sum(len(body) for body, _ in bodies) / len(bodies) / points
+    return title, f"{points_a_second(points, bodies, repeats):,.0f} points/s", f"{size:.0f} bytes a point on the wire"
+
+
+def made(points: int, names: int, make: Maker) -> list[tuple[bytes, dict[str, str]]]:
     batches = max(5, min(30, 500_000 // points))
-    bodies = [make(batch, points // names, names) for batch in range(batches)]
+    return [make(batch, points // names, names) for batch in range(batches)]
+
+
+def points_a_second(points: int, bodies: list[tuple[bytes, dict[str, str]]], repeats: int) -> float:
     rates = []
     with api() as client:
         for _ in range(repeats):
@@ -127,9 +133,8 @@ def rate(title: str, points: int, names: int, make: Callable[[int, int, int], tu
             for number, (body, headers) in enumerate(bodies):
                 key = {"Idempotency-Key": str(number)}
                 client.post(f"/runs/{run}/metrics", content=body, headers=headers | key).raise_for_status()
-            rates.append(batches * points / (time.perf_counter() - began))
-    size = sum(len(body) for body, _ in bodies) / batches / points
-    return title, f"{statistics.median(rates):,.0f} points/s", f"{size:.0f} bytes a point on the wire"
+            rates.append(len(bodies) * points / (time.perf_counter() - began))
+    return statistics.median(rates)
 
 
 def api() -> httpx.Client:
@@ -148,7 +153,7 @@ def as_json(batch: int, each: int, names: int) -> tuple[bytes, dict[str, str]]:
     return json.dumps({"series": series}).encode(), {"Content-Type": "application/json"}
 
 
-def packed(make: Callable[[int, int, int], tuple[bytes, dict[str, str]]]) -> Any:
+def packed(make: Maker) -> Maker:
     def make_packed(*shape: int) -> tuple[bytes, dict[str, str]]:
         body, headers = make(*shape)
         return gzip.compress(body, 1), headers | {"Content-Encoding": "gzip"}
@@ -222,79 +227,6 @@ def timed(work: Callable[[], Any], repeats: int) -> float:
         work()
         times.append(time.perf_counter() - began)
     return statistics.median(times)
-
-
-MLFLOW = r"""
-import json, statistics, sys, time
-import mlflow
-from mlflow.entities import Metric
-address, repeats = sys.argv[1], int(sys.argv[2])
-mlflow.set_tracking_uri(address)
-client = mlflow.MlflowClient()
-experiment = client.create_experiment("benchmark")
-rates = []
-for _ in range(repeats):
-    run = client.create_run(experiment).info.run_id
-    batches = [[Metric("train/m0", 0.1 * step, 1700000000000 + step, step) for step in range(at, at + 1000)]
-               for at in range(0, 10000, 1000)]
-    began = time.perf_counter()
-    for batch in batches:
-        client.log_batch(run, metrics=batch)
-    rates.append(10000 / (time.perf_counter() - began))
-calls = []
-mlflow.set_experiment(experiment_id=experiment)
-with mlflow.start_run():
-    for step in range(300):
-        began = time.perf_counter()
-        mlflow.log_metric("train/loss", 0.5, step=step)
-        calls.append(time.perf_counter() - began)
-    asynchronous = []
-    for step in range(300):
-        began = time.perf_counter()
-        mlflow.log_metric("train/acc", 0.5, step=step, synchronous=False)
-        asynchronous.append(time.perf_counter() - began)
-    mlflow.flush_async_logging()
-began = time.perf_counter()
-count = len(client.get_metric_history(run, "train/m0"))
-read = time.perf_counter() - began
-print(json.dumps({"version": mlflow.__version__, "rate": statistics.median(rates), "calls": calls,
-                  "asynchronous": asynchronous, "read": read, "count": count}))
-"""
-
-
-def mlflow(python: str | None, run_dir: Path, repeats: int) -> list[Row]:
-    if python is None or subprocess.run([python, "-c", "import mlflow, psycopg2"], capture_output=True).returncode:
-        return [("MLflow", "not installed", "name a Python that has it with --mlflow")]
-    import psycopg
-
-    with psycopg.connect(host=str(run_dir), user="hone", dbname="hone", autocommit=True) as connection:
-        connection.execute("CREATE DATABASE mlflow")
-    port = free_port()
-    store = f"postgresql+psycopg2://hone@/mlflow?host={run_dir}"
-    command = [python, "-m", "mlflow", "server", "--backend-store-uri", store, "--port", str(port), "--workers", "1",
-               "--default-artifact-root", str(run_dir / "mlflow-artifacts")]  # fmt: skip
-    address = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            answers(f"{address}/health", process, 240)
-            done = subprocess.run(
-                [python, "-c", MLFLOW, address, str(repeats)], capture_output=True, text=True, check=True
-            )
-        finally:
-            process.terminate()
-    return mlflow_rows(json.loads(done.stdout.splitlines()[-1]))
-
-
-def mlflow_rows(found: dict[str, Any]) -> list[Row]:
-    calls, asynchronous = np.array(found["calls"]) * 1e6, np.array(found["asynchronous"]) * 1e6
-    name = f"MLflow {found['version']}"
-    return [
-        (f"{name}: log_batch of 1,000 points (its limit)", f"{found['rate']:,.0f} points/s", ""),
-        (f"{name}: log_metric", f"{np.median(calls):,.0f} us", f"p99 {np.percentile(calls, 99):,.0f}"),
-        (f"{name}: log_metric(synchronous=False)", f"{np.median(asynchronous):,.0f} us",
-         f"p99 {np.percentile(asynchronous, 99):,.0f}"),
-        (f"{name}: get_metric_history of {found['count']:,} points", f"{found['read']:.3f} s", ""),
-    ]  # fmt: skip
 
 
 if __name__ == "__main__":

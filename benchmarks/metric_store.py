@@ -79,7 +79,12 @@ def writes(total: int, repeats: int) -> Iterator[Row]:
 
 
 def rate(title: str, total: int, repeats: int, *, names: int, batch: int) -> Row:
-    """Points a second over as many transactions as `total` points take; making the arrays is not counted."""
+    a_second = points_a_second(total, repeats, names=names, batch=batch)
+    return title, f"{a_second:,.0f} points/s", f"{1000 * names * batch / a_second:.2f} ms a transaction"
+
+
+def points_a_second(total: int, repeats: int, *, names: int, batch: int) -> float:
+    """Over as many transactions as `total` points take; making the arrays is not counted."""
     from django.db import transaction
 
     from webapp.metrics import store
@@ -93,9 +98,7 @@ def rate(title: str, total: int, repeats: int, *, names: int, batch: int) -> Row
             with transaction.atomic():
                 store.append(run_id, each)
 
-    seconds = median(write, repeats)
-    per_batch = f"{1000 * seconds / batches:.2f} ms a transaction"
-    return title, f"{batches * names * batch / seconds:,.0f} points/s", per_batch
+    return batches * names * batch / median(write, repeats)
 
 
 def reads(total: int, repeats: int) -> Iterator[Row]:

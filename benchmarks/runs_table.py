@@ -189,7 +189,7 @@ SERIES = """
                         first_time, last_time)
     SELECT id, name, '{200}', 200, 200, 200 * (v + 0.2), v - 0.1, v + 1, v + 1, v, 200, 0, 3600
     FROM (SELECT id, metric AS name, CASE WHEN metric = 'eval/accuracy' THEN random() ELSE 1 + random() END AS v
-          FROM runs, unnest(%s::text[]) AS metric ORDER BY id) AS found"""
+          FROM runs, unnest(%s::text[]) AS metric WHERE project_id IN (%s, %s) ORDER BY id) AS found"""
 RARE = """
     INSERT INTO series (run_id, name, tail, count, finite_count, total, minimum, maximum, first, last)
     SELECT id, 'rare/score', '{1}', 1, 1, 0.5, 0.5, 0.5, 0.5, random() FROM runs WHERE mod(id, 100) = 0"""
@@ -210,8 +210,9 @@ def fill(count: int) -> None:
         cursor.execute(RUNS, [ours.pk, other.pk, people, *[count * 21 // 20] * 7])
         cursor.execute("INSERT INTO attempts (id, run_id, number, worker_name, devices, status, sequence, last_step,"
                        " error_type, error_message, started_at, heartbeat_at, ended_at) SELECT gen_random_uuid(), id,"
-                       " 1, 'w', '[]', status, 0, 200, '', '', started_at, started_at, ended_at FROM runs")  # fmt: skip
-        cursor.execute(SERIES, [METRICS])
+                       " 1, 'w', '[]', status, 0, 200, '', '', started_at, started_at, ended_at FROM runs"
+                       " WHERE project_id IN (%s, %s)", [ours.pk, other.pk])  # fmt: skip
+        cursor.execute(SERIES, [METRICS, ours.pk, other.pk])
         cursor.execute(RARE)
         cursor.execute("VACUUM ANALYZE")  # as autovacuum does within minutes
 
