@@ -73,7 +73,8 @@ def test_a_run_of_ones_own_stays_open(tmp_path: Path) -> None:
 
 
 def test_lightning_logs_its_metrics_and_hyperparameters(tmp_path: Path) -> None:
-    lightning = pytest.importorskip("pytorch_lightning", reason="Lightning is not among Hone's dependencies")
+    import pytorch_lightning as lightning
+
     from hone.integrations.lightning import HoneLogger
 
     class Model(lightning.LightningModule):  # type: ignore[misc,name-defined]
