@@ -67,7 +67,7 @@ def _on_exception(kind: type[BaseException], error: BaseException, at: Traceback
 
 
 def _at_exit() -> None:
-    for run in _living:
+    for run in _living.copy():  # each leaves the list as it ends
         run.finish(**_story)
 
 
@@ -79,7 +79,7 @@ def _in_child() -> None:
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
     handles = callable(_previous_handler) or _previous_handler == signal.SIG_IGN
-    for run in _living:
+    for run in _living.copy():
         if handles:
             run.flush(SIGTERM_TIMEOUT_S)
         else:

@@ -300,6 +300,17 @@ def test_a_program_that_forgets_to_finish_is_flushed_at_its_exit(spool: Path) ->
     assert steps(run) == list(range(1000)) and left(spool) == []
 
 
+@pytest.mark.parametrize("end, status", [("", "succeeded"), ("os.kill(os.getpid(), signal.SIGTERM)", "cancelled")])
+def test_every_one_of_several_runs_is_ended(end: str, status: str, spool: Path) -> None:
+    runs = "runs = [run, *(hone.init('alpha') for _ in range(3))]\nfor number, each in enumerate(runs):"
+    _, _, err = ended(program(f"{runs} each.log({{'loss': number}})\n{end}"))
+    rows = Stored.objects.order_by("id")
+    assert [(row.status, queries.raw(row.pk, "loss").values.tolist()) for row in rows] == [
+        (status, [number]) for number in range(4)
+    ], err
+    assert left(spool) == []
+
+
 def test_an_exception_that_nobody_catches_is_told() -> None:
     run, status, err = ended(program("run.log({'loss': 1})\nraise ValueError('too hot')"))
     row = Stored.objects.get(pk=run)
