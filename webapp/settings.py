@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import conninfo_to_dict
 
 from webapp import env
+from webapp.system.fingerprint import fingerprint
 
 BASE_DIR = env.ROOT
 HONE_HOME = env.home()
@@ -133,15 +135,19 @@ STORAGES = {
     if PRODUCTION
     else {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-STATIC_URL = "static/"
+# Production has hashed names; here the address changes with the files, so that browsers keep them too.
+STATIC_URL = "static/" if PRODUCTION or DEBUG else f"static/{fingerprint(BASE_DIR / 'static', version('plotly'))}/"
 STATIC_ROOT = env.text("HONE_STATIC_ROOT", str(HONE_HOME / "static"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.FileSystemFinder",
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
     "webapp.system.staticfiles.PlotlyFinder",
+    "webapp.system.staticfiles.StylesFinder",
 ]
 SERVESTATIC_USE_FINDERS = not PRODUCTION
+if not PRODUCTION:
+    SERVESTATIC_IMMUTABLE_FILE_TEST = r"^/static/[0-9a-f]{12}/"
 FILE_UPLOAD_TEMP_DIR = None
 DATA_UPLOAD_MAX_MEMORY_SIZE = 32 * 1024**2
 

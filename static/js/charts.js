@@ -30,20 +30,23 @@ export async function drawFigure(element) {
 
 async function paint(element) {
   const figure = figures.get(element);
-  const Plotly = await plotly();
   const empty = !figure?.data?.length;
   element.closest("[data-hide-when-empty]")?.classList.toggle("is-empty", empty);
   const caption = element.closest(".panel")?.querySelector("[data-caption]");
   if (caption && figure?.layout?.meta) caption.textContent = figure.layout.meta.caption ?? "";
   if (empty) return;
+  const Plotly = await plotly();
   await Plotly.react(element, resolve(figure.data), resolve(figure.layout), CONFIG);
   element.dispatchEvent(new Event("hone:drawn", { bubbles: true }));
 }
 
+// A panel that had nothing to show is never scrolled to.
+const isEmpty = (element) => element.closest(".is-empty") !== null;
+
 export function start(root = document) {
   const elements = [...root.querySelectorAll("[data-figure]")];
   whenSeen(elements, drawFigure);
-  for (const element of elements) element.addEventListener("hone:refresh", () => figures.has(element) && drawFigure(element));
+  for (const element of elements) element.addEventListener("hone:refresh", () => (figures.has(element) || isEmpty(element)) && drawFigure(element));
   onThemeChange(() => elements.filter((element) => figures.has(element)).forEach(paint));
 }
 

@@ -3,6 +3,22 @@
 const SHARE = 0.01; // of the values on either side that may be left out
 const MARGIN = 0.5; // of the range of the others: what is no farther away is shown
 
+// How many of the values that are drawn lie outside.
+export function outside(lists, { range }, isLog) {
+  if (!range) return 0;
+  let count = 0;
+  for (const list of lists) for (const y of list) {
+    const at = isLog ? Math.log10(y) : y;
+    if (Number.isFinite(at) && (at < range[0] || at > range[1])) count++;
+  }
+  return count;
+}
+
+// `outside` in the words of a caption.
+export function told(count) {
+  return count ? `${count.toLocaleString("en")} point${count === 1 ? "" : "s"} outside, clipped` : "nothing to clip";
+}
+
 // `lists`: the y of each line. The settings of a Plotly axis; {} where nothing lies far away.
 export function clipped(lists, isLog) {
   const values = [];

@@ -1,9 +1,10 @@
 // The page of curves: one chart for each metric, with a line for each run or a band for each group of runs. Zooming reads the
-// finer window; pointing at a line names it, and pressing it opens its run, or the members of its group.
+// finer window, in all charts, and is kept in the address; pointing at a line names it, and pressing it opens its run, or the
+// members of its group. While runs go on, what is new of them is read now and then.
 
 import { nearest, paint, placer } from "./canvas.js";
 import { whenSeen } from "./charts.js";
-import { clipped } from "./clipping.js";
+import { clipped, outside, told } from "./clipping.js";
 import { join, show, hide } from "./cursor.js";
 import { setPicture } from "./download.js";
 import { colour, CONFIG, lineLayout, onThemeChange, resolve } from "./figure.js";
@@ -12,6 +13,10 @@ import { smooth } from "./smoothing.js";
 
 const COLOURS = 8;
 const MANY = 12; // more lines than this are drawn thin
+const LIVE_MS = 3000;
+const ENDS = ["from", "to"]; // of the window that is shown, in the address
+const FIRST = -1e300; // x before all others
+const TOO_MANY_TIMES = 4; // more than this many times the points read at first: let the server decimate again
 const UTC_OFFSET_S = new Date().getTimezoneOffset() * 60;
 // The place in the legend by run: it gives each line its colour, the same in every chart.
 const places = new Map([...document.querySelectorAll("[data-line]")].flatMap(({ dataset }) => dataset.runs.split(" ").map((run) => [Number(run), Number(dataset.line)])));
@@ -32,36 +37,89 @@ class Curves {
     setPicture(this.plot, () => this.picture());
   }
 
-  async load(range = null) {
-    const turn = (this.turn = (this.turn ?? 0) + 1);
+  // The first reading is the one that the page's head has asked for already.
+  begin() {
     const url = new URL(this.element.dataset.curves, location.href);
-    url.searchParams.set("points", Math.max(300, 2 * this.plot.clientWidth));
+    const range = Object.fromEntries([...url.searchParams].filter(([name]) => ENDS.includes(name)));
+    return this.read(url, Object.keys(range).length ? range : null);
+  }
+
+  load(range = null) {
+    const url = this.address();
     for (const [name, value] of Object.entries(range ?? {})) url.searchParams.set(name, value);
-    const answer = await fetch(url, { headers: { Accept: "application/json" } });
-    const told = await answer.json().catch(() => ({}));
+    return this.read(url, range);
+  }
+
+  address() {
+    const url = new URL(this.element.dataset.curves, location.href);
+    ENDS.forEach((end) => url.searchParams.delete(end));
+    url.searchParams.set("points", Math.max(300, 2 * this.plot.clientWidth));
+    return url;
+  }
+
+  async read(url, range) {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    const answer = await fetch(url);
+    const found = await answer.json().catch(() => ({}));
     if (turn !== this.turn) return;
-    if (!answer.ok) return void (this.caption.textContent = told.detail ?? `The curves could not be read (${answer.status}).`);
+    if (!answer.ok) return void (this.caption.textContent = found.detail ?? `The curves could not be read (${answer.status}).`);
     this.range = range;
-    this.told = told;
-    const isTime = told.x_axis === "time";
-    this.lines = told.lines.map((line, place) => ({
-      ...line, place: places.get(line.runs[0]) ?? place, x: placed(unpack(line.x), isTime), y: unpack(line.y),
-      lower: line.lower && unpack(line.lower), upper: line.upper && unpack(line.upper),
-    }));
+    this.told = found;
+    this.lines = found.lines.map((line, place) => unpacked(line, place, found));
+    this.held = this.points();
     await this.draw();
   }
+
+  points() {
+    return this.lines.reduce((sum, line) => sum + line.x.length, 0);
+  }
+
+  // ---- while runs go on
+
+  // Reads what is new of the runs that are not over: of single runs over an x that grows only the new points travel; a band
+  // changes as a whole, and so does a path over another metric.
+  async refresh() {
+    if (!this.lines || this.range) return; // a zoomed window stays as it is
+    const growing = !this.told.x_axis.startsWith("metric:") && !this.lines.some((line) => line.lower);
+    if (!growing || this.points() > TOO_MANY_TIMES * this.held) return this.load();
+    const known = new Map(this.lines.map((line) => [line.runs[0], line]));
+    const url = this.address(), turn = this.turn;
+    url.searchParams.set("since", this.told.live.map((run) => `${run}:${known.get(run)?.last ?? FIRST}`).join(","));
+    const answer = await fetch(url).catch(() => null);
+    if (!answer?.ok || turn !== this.turn) return;
+    const found = await answer.json();
+    if (found.lines.some((line) => !line.count)) return this.load(); // its end is gone: the run went back to a checkpoint
+    this.told.live = found.live;
+    const news = found.lines.filter((line) => line.count > 1 || !known.has(line.runs[0])).map((line, place) => unpacked(line, place, found));
+    for (const line of news) if (known.has(line.runs[0])) extend(known.get(line.runs[0]), line);
+    this.lines.push(...news.filter((line) => !known.has(line.runs[0])));
+    if (news.length) await this.draw();
+    else this.describe();
+  }
+
+  get isLive() {
+    return this.told?.live.length > 0;
+  }
+
+  // ---- drawing
 
   // Plotly draws the axes around two points that nobody sees, the corners of what is shown; the lines are painted.
   async draw() {
     const Plotly = await plotly();
     this.settings = settings();
     const layout = lineLayout({ x: this.told.x_title, logX: this.settings.logX && this.told.x_axis !== "time", logY: this.settings.logY, date: this.told.x_axis === "time" });
-    if (this.settings.clip) Object.assign(layout.yaxis, clipped(this.shown().map((line) => line.y), this.settings.logY));
-    Object.assign(layout, { hovermode: false, uirevision: `${this.told.x_axis} ${this.settings.logX}`, datarevision: (this.revision = (this.revision ?? 0) + 1) });
+    if (this.settings.clip) this.clip(layout.yaxis);
+    Object.assign(layout, { hovermode: false, uirevision: JSON.stringify([this.told.x_axis, this.settings.logX, this.range]), datarevision: (this.revision = (this.revision ?? 0) + 1) });
     await Plotly.react(this.plot, [corners(this.shown(), this.settings)], resolve(layout), CONFIG);
     if (!this.listening) this.listen();
     this.repaint();
     this.describe();
+  }
+
+  clip(axis) {
+    const lists = this.shown().map((line) => line.y), limits = clipped(lists, this.settings.logY);
+    this.outside = outside(lists, limits, this.settings.logY);
+    Object.assign(axis, limits);
   }
 
   shown() {
@@ -81,7 +139,7 @@ class Curves {
       painted.push({ x: line.x, y: line.drawn, colour: colour(name), width, lower, upper, fill: colour(name, 0.16) });
     }
     this.plot.dataset.paintMs = paint(this.plot, painted).toFixed(1);
-    this.plot.dataset.lines = lines.length;
+    Object.assign(this.plot.dataset, { lines: lines.length, revision: this.revision });
   }
 
   listen() {
@@ -90,9 +148,9 @@ class Curves {
     this.plot.on("plotly_afterplot", () => this.lines && this.repaint());
     this.plot.on("plotly_relayouting", () => this.repaint());
     this.plot.on("plotly_relayout", (change) => {
-      if (change["xaxis.autorange"]) this.load();
-      else if (change["xaxis.range[0]"] !== undefined) this.zoom(change["xaxis.range[0]"], change["xaxis.range[1]"]);
+      if (change["xaxis.range[0]"] !== undefined) this.zoom(change["xaxis.range[0]"], change["xaxis.range[1]"]);
     });
+    this.plot.on("plotly_doubleclick", () => showWindow(null));
     this.plot.addEventListener("pointermove", (event) => this.point(event));
     this.plot.addEventListener("pointerleave", () => { this.highlight(null); hide(); });
     this.plot.addEventListener("click", (event) => this.open(event));
@@ -103,7 +161,7 @@ class Curves {
       if (this.told.x_axis === "time") return new Date(`${value}Z`.replace(" ", "T")).getTime() / 1000 + UTC_OFFSET_S;
       return this.settings.logX ? 10 ** value : Number(value);
     };
-    this.load({ from: unit(low), to: unit(high) });
+    showWindow({ from: unit(low), to: unit(high) });
   }
 
   // ---- what is pointed at
@@ -169,12 +227,13 @@ class Curves {
   }
 
   describe() {
-    const { lines, without } = this.told;
+    const { without } = this.told, { lines } = this;
     const points = lines.reduce((sum, line) => sum + line.count, 0);
     const parts = [`${lines.length.toLocaleString("en")} ${lines[0]?.lower ? "group" : "line"}${lines.length === 1 ? "" : "s"}`, `${points.toLocaleString("en")} points`];
     if (without) parts.push(`${without} run${without === 1 ? "" : "s"} without it`);
-    if (this.settings.clip) parts.push("outliers clipped");
+    if (this.settings.clip) parts.push(told(this.outside));
     if (this.range) parts.push("zoomed · double-click to go back");
+    if (this.isLive && !this.range) parts.push("live");
     this.caption.textContent = parts.join(" · ");
   }
 
@@ -191,8 +250,30 @@ class Curves {
 }
 
 function unpack(text) {
-  const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+  const signs = atob(text), bytes = new Uint8Array(signs.length);
+  for (let i = 0; i < signs.length; i++) bytes[i] = signs.charCodeAt(i);
   return new Float64Array(bytes.buffer);
+}
+
+// A line as it is drawn; `last` is where it ends, in the server's units.
+function unpacked(line, place, { x_axis: axis }) {
+  const x = unpack(line.x);
+  return {
+    ...line, place: places.get(line.runs[0]) ?? place, last: x.at(-1), x: placed(x, axis === "time"), y: unpack(line.y),
+    lower: line.lower && unpack(line.lower), upper: line.upper && unpack(line.upper),
+  };
+}
+
+// Puts a window that begins at the line's last x in the place of what is there from then on.
+function extend(line, window) {
+  const kept = line.x.findLastIndex((x) => x < window.x[0]) + 1;
+  const joined = (name) => {
+    const both = new Float64Array(kept + window.x.length);
+    both.set(line[name].subarray(0, kept));
+    both.set(window[name], kept);
+    return both;
+  };
+  Object.assign(line, { count: line.count + window.count - (line.x.length - kept), x: joined("x"), y: joined("y"), last: window.last });
 }
 
 // Local milliseconds on a time axis.
@@ -214,7 +295,24 @@ function corners(lines, { logX, logY }) {
 // ---- the page
 
 const charts = [...document.querySelectorAll("[data-curves]")].map((element) => new Curves(element));
-whenSeen(charts.map((chart) => chart.element), (element) => charts.find((chart) => chart.element === element).load());
+whenSeen(charts.map((chart) => chart.element), (element) => charts.find((chart) => chart.element === element).begin());
+if (charts.length) plotly(); // comes while the lines are read
+
+// All charts show the same window, and so does the address.
+function showWindow(range) {
+  const query = new URLSearchParams(location.search);
+  ENDS.forEach((end) => query.delete(end));
+  for (const [end, value] of Object.entries(range ?? {})) query.set(end, value);
+  history.replaceState(history.state, "", `?${query}`);
+  charts.forEach((chart) => chart.lines && chart.load(range));
+}
+
+// One reading after the other, while somebody looks and a run goes on.
+async function follow() {
+  if (!document.hidden) await Promise.all(charts.map((chart) => chart.isLive && chart.refresh().catch(() => {})));
+  if (charts.some((chart) => !chart.lines || chart.isLive)) setTimeout(follow, LIVE_MS);
+}
+if (document.getElementById("curves-panels")?.dataset.live) setTimeout(follow, LIVE_MS);
 onThemeChange(() => charts.forEach((chart) => chart.lines && chart.draw()));
 
 form.addEventListener("input", ({ target }) => {

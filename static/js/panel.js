@@ -1,11 +1,12 @@
 // One metric of a run as a live line chart: loaded when scrolled to, appended to as points come, read again when zoomed.
 
-import { clipped } from "./clipping.js";
-import { join } from "./cursor.js";
+import { clipped, outside, told } from "./clipping.js";
+import { join, leave } from "./cursor.js";
 import { CONFIG, lineLayout, resolve } from "./figure.js";
 import { plotly } from "./plotly.js";
 import { fetchSeries } from "./series.js";
 import { smooth } from "./smoothing.js";
+import { inTurn } from "./turns.js";
 
 const POINTS_PER_PIXEL = 2; // the lowest and the highest of what falls on it
 const FEW_POINTS = 60; // up to so many are drawn with markers
@@ -48,14 +49,14 @@ export class Panel {
     return this.settings.x;
   }
 
-  // Reads the series when the chart is first seen, once `ready`; catches up with drawing when it is seen again.
-  setSeen(isSeen, ready) {
+  // Reads the series when the chart is first seen; catches up with drawing when it is seen again.
+  setSeen(isSeen) {
     this.isSeen = isSeen;
     if (!isSeen) return;
     if (this.isStale) this.draw();
     if (this.isAsked) return;
     this.isAsked = true;
-    ready.then(() => this.load());
+    this.load();
   }
 
   async load(range = null) {
@@ -128,17 +129,26 @@ export class Panel {
     }, REREAD_MS);
   }
 
-  // Draws in the next frame, however often it was asked.
-  draw() {
+  // Draws when it is its turn, however often it was asked.
+  async draw() {
     this.isStale = !this.isSeen;
-    if (this.frame || this.isStale || !this.series) return;
-    this.frame = requestAnimationFrame(async () => {
-      const Plotly = await plotly();
-      this.frame = undefined;
-      await Plotly.react(this.plot, this.traces(), this.layout(), CONFIG);
-      if (!this.listening) this.listen();
-      this.describe();
-    });
+    if (this.isWaiting || this.isStale || !this.series) return;
+    this.isWaiting = true;
+    const Plotly = await plotly().catch((error) => this.fail(error));
+    if (Plotly) inTurn(() => this.paint(Plotly));
+  }
+
+  async paint(Plotly) {
+    this.isWaiting = false;
+    if (!this.element.isConnected) return;
+    await Plotly.react(this.plot, this.traces(), this.layout(), CONFIG);
+    if (!this.listening) this.listen();
+    this.describe();
+  }
+
+  leave() {
+    leave(this);
+    if (this.plot.data) plotly().then((Plotly) => Plotly.purge(this.plot));
   }
 
   // x as Plotly wants it: local milliseconds on a time axis.
@@ -166,10 +176,16 @@ export class Panel {
       date: this.axis === "time",
       shapes: [...this.markShapes(), ...this.baselineShape()],
     });
-    if (this.settings.clip) Object.assign(figure.yaxis, clipped([this.series.y], this.isLog));
+    if (this.settings.clip) this.clip(figure.yaxis);
     figure.datarevision = this.revision = (this.revision ?? 0) + 1; // points are appended in place: Plotly must look again
     figure.uirevision = `${this.axis} ${this.settings.logX}`; // keeps the zoom while points come in
     return resolve(figure);
+  }
+
+  clip(axis) {
+    const limits = clipped([this.series.y], this.isLog);
+    this.outside = outside([this.series.y], limits, this.isLog);
+    Object.assign(axis, limits);
   }
 
   // Resumes and phases are dotted verticals where the axis has a place for them.
@@ -194,7 +210,7 @@ export class Panel {
     if (this.settings.smoothing > 0 && this.series.count > FEW_POINTS) parts.push(`smoothing ${this.settings.smoothing}`);
     if (this.baseline !== null) parts.push("baseline dashed");
     parts.push(`${this.series.count.toLocaleString("en")} point${this.series.count === 1 ? "" : "s"}${this.every ? ", all drawn" : ""}`);
-    if (this.settings.clip) parts.push("outliers clipped");
+    if (this.settings.clip) parts.push(told(this.outside));
     if (this.range) parts.push("zoomed · double-click to go back");
     this.caption.textContent = parts.join(" · ");
   }

@@ -2,9 +2,9 @@
 // metrics: groups that are too large come closed and are read when opened, and the search is the server's.
 
 import { NEAR } from "./charts.js";
-import { leave } from "./cursor.js";
 import { onThemeChange } from "./figure.js";
 import { Panel } from "./panel.js";
+import { plotly } from "./plotly.js";
 import { isUsual, keepSettings, queryOf, readSettings, writeAddress } from "./settings.js";
 
 const MOST_NEW = 100; // panels of metrics that came while the page was open
@@ -12,9 +12,9 @@ const SEARCH_MS = 200;
 const METRIC = "metric:";
 
 export class Panels {
-  // `run`: see Panel; `ready`: a promise that series may be read.
-  constructor(run, ready) {
-    Object.assign(this, { run, ready, all: new Map(), named: new Map(), added: 0 });
+  // `run`: see Panel.
+  constructor(run) {
+    Object.assign(this, { run, all: new Map(), named: new Map(), added: 0 });
     this.controls = document.getElementById("chart-controls");
     if (!this.controls) return; // another tab of the run
     this.settings = readSettings(this.controls.dataset.settings);
@@ -27,11 +27,12 @@ export class Panels {
     document.querySelector(".layout-form")?.addEventListener("submit", ({ target }) => this.tell(target));
     onThemeChange(() => this.draw());
     this.adoptAll();
+    if (this.all.size) plotly(); // comes while the first series are read
   }
 
   // Charts are read when they come near the screen, and drawn only while they are.
   watch() {
-    const note = ({ target, isIntersecting }) => this.all.get(target)?.setSeen(isIntersecting, this.ready);
+    const note = ({ target, isIntersecting }) => this.all.get(target)?.setSeen(isIntersecting);
     this.seen = new IntersectionObserver((entries) => entries.forEach(note), { rootMargin: NEAR });
   }
 
@@ -79,8 +80,7 @@ export class Panels {
     this.named.get(panel.name).delete(panel);
     if (!this.named.get(panel.name).size) this.named.delete(panel.name);
     this.seen.unobserve(element);
-    leave(panel);
-    if (panel.plot.data) window.Plotly.purge(panel.plot);
+    panel.leave();
   }
 
   act(panel, button) {

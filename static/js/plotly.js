@@ -1,4 +1,4 @@
-// Loads Plotly out of the wheel once, in a way that a Content-Security-Policy without 'unsafe-inline' accepts.
+// Loads Plotly out of the wheel when it is first needed, in a way that a Content-Security-Policy without 'unsafe-inline' accepts.
 
 // Plotly and the map library inside it put <style> elements into the page unless elements with these ids are there. Plotly's
 // rules stand in css/plotly.css; the map library draws nothing here.
@@ -16,7 +16,7 @@ function load() {
   acceptStyleAttributes();
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = new URL("../plotly.min.js", import.meta.url);
+    script.src = document.documentElement.dataset.plotly; // the address under which browsers keep it
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => reject(new Error("The chart library did not load. Reload the page."));
     document.head.append(script);

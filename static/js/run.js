@@ -6,18 +6,13 @@ import { Log, localTimes } from "./log.js";
 import { Panels } from "./panels.js";
 
 const HEAD_EVERY_MS = 2000;
-const LONGEST_WAIT_MS = 1500;
 
 const page = document.getElementById("run");
 const isLive = page.dataset.live !== undefined;
 const run = { api: page.dataset.api };
 readHead();
 
-// Series are read once the stream is open, so that no point falls between the two; or after a while without it.
-let open;
-const opened = isLive ? new Promise((resolve) => { open = resolve; setTimeout(resolve, LONGEST_WAIT_MS); }) : Promise.resolve();
-
-const panels = new Panels(run, opened);
+const panels = new Panels(run);
 const logBox = document.querySelector("[data-log]");
 const log = logBox && new Log(logBox, document.querySelector("[data-follow]"));
 
@@ -87,8 +82,7 @@ document.addEventListener("htmx:afterSwap", ({ detail }) => {
 });
 
 if (isLive)
-  follow(`${run.api}/events`, {
-    hello: () => { open(); catchUp(); },
+  follow(`${run.api}/events`, page.dataset.live, {
     reset: catchUp,
     points: (points) => panels.append(points),
     log: ({ lines }) => log?.append(lines),

@@ -105,6 +105,20 @@ def test_a_reconnecting_viewer_gets_exactly_what_it_missed(server: str, live_wor
     assert steps == [4, 5, 6]
 
 
+def test_a_page_goes_on_from_the_event_that_it_was_made_at(server: str, live_world: World) -> None:
+    """Where the browser reconnects later, what it saw last counts."""
+    run, headers = live_world.external, headers_of(live_world)
+    log(run, 3)
+    url = f"{server}/runs/{run.pk}/events?after={news.tail(run.pk)}"
+    log(run, 4)
+    log(run, 5)
+    with following(url, headers) as stream:
+        first = next(event for event in stream if event.type == "points")
+        assert first.data["loss"]["step"] == [4]
+    with following(url, headers, first.id) as stream:
+        assert next(event for event in stream if event.type == "points").data["loss"]["step"] == [5]
+
+
 def test_a_viewer_who_missed_too_much_is_told_to_read_again(server: str, live_world: World) -> None:
     with following(f"{server}/runs/{live_world.external.pk}/events", headers_of(live_world), "1-1") as stream:
         assert stream.next().type == "reset"

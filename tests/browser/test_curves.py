@@ -21,7 +21,7 @@ from webapp.runs.models import Queue, Run
 from webapp.runs.states import Status
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-CHART_MS = 20_000  # the chart library is 4.8 MB, and each test's browser loads it anew
+CHART_MS = 20_000  # where everything else runs at once; alone it is a second
 SPIKE = 1234
 
 
@@ -67,8 +67,9 @@ def test_a_hundred_runs_are_painted_and_pointed_at_quickly(opened: Open, team: T
     assert inked(page) > 1000
     painted = []
     for _ in range(5):
+        revision = int(page.locator(".plot").get_attribute("data-revision") or 0)
         page.get_by_label("clip outliers").click()
-        page.wait_for_timeout(50)
+        page.locator(f'.plot[data-revision="{revision + 1}"]').wait_for(state="attached")
         painted.append(float(page.locator(".plot").get_attribute("data-paint-ms") or "inf"))
     assert sorted(painted)[2] < 100, painted
     box = page.locator(".nsewdrag").bounding_box()
@@ -92,8 +93,40 @@ def test_a_spike_is_there_at_every_zoom_and_double_click_goes_back(opened: Open,
         assert float(query["from"][0]) < SPIKE < float(query["to"][0])
         expect(page.locator("[data-caption]")).to_contain_text("zoomed")
         page.wait_for_function("() => Math.max(...document.querySelector('.plot').data[0].y) > 50")
+    other = show(opened, urlsplit(page.url).query, 3, role="viewer")  # the address holds the window
+    expect(other.locator("[data-caption]")).to_contain_text("zoomed")
+    assert max(other.evaluate("document.querySelector('.plot').data[0].x")) <= float(query["to"][0])
     page.locator(".nsewdrag").dblclick()
     expect(page.locator("[data-caption]")).to_have_text("3 lines · 12,000 points")
+    assert "from" not in parse_qs(urlsplit(page.url).query)
+    page.get_by_label("clip outliers").check()
+    expect(page.locator("[data-caption]")).to_contain_text("3 points outside, clipped")  # each run has one
+    assert page.evaluate(top) < 50
+
+
+def test_only_new_points_travel_while_runs_go_on(opened: Open, team: Team) -> None:
+    made = make(team, 3, 3000)
+    Run.objects.filter(pk__in=[made[0].pk, made[2].pk]).update(status=Status.RUNNING)
+    page = show(opened, "tag=many&metrics=train/loss&smoothing=0", 3)
+    expect(page.locator("[data-caption]")).to_have_text("3 lines · 9,000 points · live")
+    with transaction.atomic():
+        store.append(made[0].pk, {"train/loss": Points.of([3000, 3001], [99.0, 1.0], [1.8e9 + 3000, 1.8e9 + 3001])})
+    with page.expect_response(re.compile("since=")) as asked:
+        expect(page.locator("[data-caption]")).to_have_text("3 lines · 9,002 points · live")
+    told = asked.value.json()["lines"]
+    assert [(line["runs"], line["count"]) for line in told] == [([made[0].pk], 3)]  # its last one, and two more
+    assert len(asked.value.body()) < 1000  # where the whole was 100 kB and more
+    assert max(page.evaluate("document.querySelector('.plot').data[0].y")) == 99
+    Run.objects.filter(pk__in=[made[0].pk, made[2].pk]).update(status=Status.SUCCEEDED)
+    expect(page.locator("[data-caption]")).to_have_text("3 lines · 9,002 points")
+
+
+def test_x_can_be_any_metric_that_the_runs_have(opened: Open, team: Team) -> None:
+    make(team, 2, 200)
+    page = show(opened, "tag=many&metrics=train/loss", 2)
+    page.get_by_label("x", exact=True).select_option(label="eval/loss")
+    page.wait_for_url("**x=metric*")
+    expect(page.locator(".xtitle")).to_have_text("eval/loss")
 
 
 def zoom_around(page: Page, x: float) -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
+from django.db import transaction
 from django.urls import reverse
 from playwright.sync_api import Page, Request, expect
 
 from tests.browser.conftest import Open
 from tests.browser.training import log_points, running
 from tests.pages.team import Team
+from webapp.metrics import store
+from webapp.metrics.points import Points
 from webapp.runs import actions
 from webapp.runs.models import Attempt, Run
 from webapp.runs.states import Status
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PANEL = '[data-metric="train/loss"]'
+SPIKE = 654_321
 
 
 @pytest.fixture
@@ -97,6 +103,82 @@ def test_zooming_reads_a_finer_window_and_double_click_goes_back(opened: Open, r
     expect(caption).not_to_contain_text("zoomed")
 
 
+def test_a_spike_among_a_million_points_is_drawn_at_every_zoom(opened: Open, run: Run) -> None:
+    steps = np.arange(1_000_000)
+    values = np.sin(steps / 1000)
+    values[SPIKE] = 1000.0
+    with transaction.atomic():
+        store.append(run.pk, {"long": Points.of(steps, values, 1.8e9 + steps)})
+    page = opened(reverse("run", args=[run.project.slug, run.pk]) + "?x=step&smoothing=0&pin=long")
+    caption = page.locator('[data-metric="long"] [data-caption]')
+    expect(caption).to_have_text("1,000,000 points")
+    assert highest(page) == 1000
+    widths = [10**power for power in (5, 4, 3, 2, 1)]
+    for width in [*widths, *reversed(widths)]:  # in, and out again
+        low, high = SPIKE - width // 3, SPIKE + width // 2
+        with page.expect_response(re.compile(f"from={low}&to={high}")):
+            page.evaluate(
+                "range => window.Plotly.relayout(document.querySelector('[data-metric=long] .plot'),"
+                " {'xaxis.range[0]': range[0], 'xaxis.range[1]': range[1]})",
+                [low, high],
+            )
+        expect(caption).to_contain_text(f"{high - low + 1:,} points")
+        assert highest(page) == 1000, width
+
+
+def highest(page: Page) -> float:
+    """Of the line that is drawn."""
+    return page.evaluate("Math.max(...document.querySelector('[data-metric=long] .plot').data[0].y)")
+
+
+def test_every_point_is_drawn_where_they_are_few_enough_and_else_it_says_so(
+    opened: Open, run: Run, complaints: list[str]
+) -> None:
+    steps = np.arange(250_000)
+    with transaction.atomic():
+        store.append(run.pk, {"long": Points.of(steps, np.sin(steps), 1.8e9 + steps)})
+    page = show(opened, run)
+    drawn = 'name => document.querySelector(`[data-metric="${name}"] .plot`).data[0].x.length'
+    assert page.evaluate(drawn, "train/loss") < 6000
+    press(page, "train/loss", "all points")
+    expect(page.locator(f"{PANEL} [data-caption]")).to_contain_text("6,000 points, all drawn")
+    assert page.evaluate(drawn, "train/loss") == 6000
+    page.locator('[data-metric="long"]').scroll_into_view_if_needed()
+    expect(page.locator('[data-metric="long"] [data-caption]')).to_contain_text("250,000 points")
+    press(page, "long", "all points")
+    expect(page.locator('[data-metric="long"] [data-caption]')).to_contain_text("at most 200,000")
+
+
+def press(page: Page, metric: str, name: str) -> None:
+    panel = page.locator(f'[data-metric="{metric}"]')
+    panel.hover()
+    panel.get_by_role("button", name=name).click()
+
+
+def test_a_chart_is_a_file_of_each_kind_and_the_numbers_are_never_clipped(opened: Open, run: Run) -> None:
+    log_points(run, "odd", range(1, 401), [1e6 if step == 200 else step / 400 for step in range(1, 401)])
+    page = opened(reverse("run", args=[run.project.slug, run.pk]) + "?x=step&clip=1&pin=odd")
+    panel = page.locator('[data-metric="odd"]')
+    expect(panel.locator("[data-caption]")).to_contain_text("1 point outside, clipped")
+    assert page.evaluate("document.querySelector('[data-metric=odd] .plot').layout.yaxis.range[1]") < 2
+    panel.hover()
+    for kind, start in (("png", b"\x89PNG"), ("svg", b"<svg")):
+        with page.expect_download() as download:
+            panel.get_by_role("button", name=kind).click()
+        assert download.value.path().read_bytes().startswith(start)
+    with page.expect_download() as download:
+        panel.get_by_role("link", name="csv").click()
+    rows = list(csv.DictReader(download.value.path().read_text().splitlines()))
+    assert len(rows) == 400 and max(float(row["value"]) for row in rows) == 1e6
+
+
+def test_pointing_at_one_chart_shows_the_place_on_the_others(opened: Open, run: Run) -> None:
+    page = show(opened, run)
+    expect(page.locator('[data-metric="eval/loss"] .js-line').first).to_be_attached()
+    page.locator(f"{PANEL} .plot").hover(position={"x": 120, "y": 100})
+    expect(page.locator('[data-metric="eval/loss"] .cursor-line')).to_be_visible()
+
+
 def test_x_can_be_tokens_and_both_axes_logarithmic(opened: Open, run: Run) -> None:
     page = show(opened, run)
     page.get_by_label("x", exact=True).select_option("tokens")
@@ -111,10 +193,8 @@ def test_x_can_be_tokens_and_both_axes_logarithmic(opened: Open, run: Run) -> No
 
 
 def test_smoothing_is_the_debiased_average(opened: Open, run: Run) -> None:
-    """Against the formula in webapp/charts/smoothing.py, point by point."""
-    import numpy as np
-
-    from webapp.charts.smoothing import smooth
+    """Against the formula in tests/charts/smoothing.py, point by point."""
+    from tests.charts.smoothing import smooth
 
     page = show(opened, run)
     page.get_by_label("Smoothing").fill("0.9")

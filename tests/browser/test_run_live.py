@@ -58,6 +58,24 @@ def test_a_point_is_on_the_page_within_a_second(opened: Open, attempt: Attempt) 
     assert max(took) < 1.0, took
 
 
+@pytest.mark.parametrize("x", ["step", "tokens"])
+def test_only_new_points_travel(opened: Open, attempt: Attempt, x: str) -> None:
+    """Whatever the page reads once its charts are drawn, in bytes. Over steps the stream brings all that it needs."""
+    log_points(attempt.run, "train/loss", range(101, 3001))
+    log_points(attempt.run, "train/tokens", [1, 3000, 4000], [1000.0, 3e6, 4e6])
+    page = opened(reverse("run", args=[attempt.run.project.slug, attempt.run_id]) + f"?x={x}&smoothing=0")
+    expect_points(page, 3000)
+    expect_points(page, 3, "train/tokens")
+    read: list[int] = []
+    page.on("response", lambda response: "/series" in response.url and read.append(len(response.body())))
+    log_points(attempt.run, "train/loss", range(3001, 3011))
+    expect_points(page, 3010)
+    drawn = page.evaluate("document.querySelector('[data-metric=\"train/loss\"] .plot').data[0].x")
+    assert drawn[-1] == {"step": 3010, "tokens": 3.01e6}[x]
+    assert len(read) == {"step": 0, "tokens": 1}[x]
+    assert sum(read) < 1000, read  # where the whole is 20 kB and more
+
+
 def test_a_page_that_was_offline_catches_up_without_gap_or_double(
     opened: Open, attempt: Attempt, complaints: list[str]
 ) -> None:

@@ -87,3 +87,22 @@ def test_a_band_needs_an_x_that_only_grows() -> None:
     with pytest.raises(Invalid, match="metric:train/tokens"):
         curves.grouped(runs, "loss", View(x="metric:train/tokens"), band="std")
     assert len(curves.data(runs, "loss", View(x="metric:train/tokens")).lines) == 2
+
+
+@pytest.mark.parametrize("x", ["step", "tokens"])
+def test_what_is_new_begins_where_the_line_ended(x: str) -> None:
+    first, second = seeds("lora", 2)
+    store.append(first.pk, {"loss": Points.of([10, 11], [5.0, 6.0], [2e9, 2e9])})
+    factor = 1 if x == "step" else 2
+    data = curves.newer([first, second], "loss", View(x=x), {first.pk: 9 * factor, second.pk: 9 * factor})
+    lines = {line.runs[0]: line for line in data.lines}
+    assert lines[first.pk].y.tolist() == [9.0, 5.0, 6.0] and lines[first.pk].count == 3
+    assert second.pk not in lines or lines[second.pk].y.tolist() == [10.0]  # over steps it is known to have none
+    whole = curves.newer([second], "loss", View(x=x), {second.pk: -1e300}).lines[0]
+    assert whole.y.tolist() == (1.0 + np.arange(10)).tolist()
+
+
+def test_a_run_that_went_back_has_no_point_where_its_line_ended() -> None:
+    run = seeds("lora", 1)[0]
+    store.rewind(run.pk, 4)
+    assert [line.count for line in curves.newer([run], "loss", View(), {run.pk: 9}).lines] == [0]

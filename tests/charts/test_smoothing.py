@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from playwright.sync_api import Browser
 
-from webapp.charts.smoothing import STRETCHES, smooth
+from tests.charts.smoothing import STRETCHES, smooth
 
 VALUES = arrays(np.float64, st.integers(3, 60), elements=st.floats(-1e6, 1e6))
 WEIGHTS = st.floats(0.01, 0.999)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webapp.pages.templatetags import hone
+from webapp.system import staticfiles
 
 
 @pytest.mark.parametrize(
@@ -75,8 +76,16 @@ def test_docstring_sets_indented_blocks_as_equations_and_escapes_all() -> None:
     assert "<p>with <code>rank</code> &lt; 3</p>" in html
 
 
-def test_every_stylesheet_is_linked_and_the_tokens_come_first() -> None:
-    html = hone.stylesheets()
-    files = {path.name for path in (hone.settings.BASE_DIR / "static/css").glob("*.css")}
-    assert all(f"css/{name}" in html for name in files)
-    assert html.startswith('<link rel="stylesheet" href="/static/css/tokens')
+def test_every_stylesheet_is_in_the_one_that_pages_link_and_the_tokens_come_first() -> None:
+    assert hone.stylesheets().count("<link") == 1 and "/css/all.css" in hone.stylesheets()
+    joined, folder = staticfiles.joined_styles(), hone.settings.BASE_DIR / "static/css"
+    assert all(path.read_text() in joined for path in folder.glob("*.css"))
+    assert joined.startswith((folder / "tokens.css").read_text())
+
+
+def test_a_module_comes_with_all_that_it_imports() -> None:
+    html = hone.module("run.js")
+    for imported in ("panels", "panel", "series", "plotly", "turns"):  # at one remove, two, three
+        assert f'rel="modulepreload" href="{hone.static(f"js/{imported}.js")}"' in html
+    assert html.count("js/plotly.js") == 1
+    assert html.endswith(f'<script src="{hone.static("js/run.js")}" type="module"></script>')

@@ -104,6 +104,21 @@ async def test_a_reader_who_comes_back_with_an_id_catches_up_without_a_gap_or_a_
     assert [data["step"] for _, _, data in seen] == list(range(11))
 
 
+async def test_a_reader_from_the_tail_hears_what_was_told_since_and_no_greeting(wire, run_id) -> None:
+    assert news.tail(run_id) == "0-0"
+    news.publish(run_id, "state", {"step": 1})
+    tail = news.tail(run_id)
+    news.publish(run_id, "state", {"step": 2})
+    async with aclosing(news.follow(run_id, tail)) as stream:
+        told = await take(stream, 1)
+    assert [(kind, data) for _, kind, data in told] == [("state", {"step": 2})]
+
+
+async def test_there_is_no_tail_while_redis_is_away(wire, run_id) -> None:
+    wire.stop()
+    assert news.tail(run_id) is None
+
+
 async def test_a_reader_of_an_empty_stream_hears_the_first_news(wire, run_id) -> None:
     async with aclosing(news.follow(run_id)) as stream:
         [(hello_id, kind, _)] = await take(stream, 1)

@@ -19,3 +19,4 @@ def test_modules_import_each_other_by_hashed_names_that_exist(tmp_path):
         assert re.search(r"\.[0-9a-f]{12}\.js$", name), f"{path.name} imports {name}"
         assert (path.parent / name).exists()
     assert next(tmp_path.glob("plotly.min.*.js.gz")).stat().st_size < 2_000_000
+    assert "url(" in next((tmp_path / "css").glob("all.*.css")).read_text()

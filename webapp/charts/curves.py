@@ -14,18 +14,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from webapp.charts.line import title_of
+from webapp.charts import theme
 from webapp.charts.theme import Json
 from webapp.metrics import bands, queries
-from webapp.metrics.axes import AxisName, Values
+from webapp.metrics.axes import METRIC, AxisName, Values
 from webapp.metrics.errors import Invalid
 from webapp.metrics.placing import axes_of
 from webapp.metrics.points import Float64, Points
 from webapp.runs.models import Run
 
-MOST_POINTS = 200_000  # of all lines together: more than a screen can show
+MOST_POINTS = 120_000  # of all lines together: more than a screen can show
 MOST_BAND_POINTS = 5_000_000  # that a band may read
 SEED = "seed"
+TITLES: dict[AxisName, str] = {
+    "step": "step",
+    "time": "time of day",
+    "relative": "seconds since the start",
+    "tokens": "tokens",
+    "flops": "FLOPs",
+}
 
 
 class Line(NamedTuple):
@@ -68,6 +75,16 @@ def data(runs: Sequence[Run], name: str, view: View, *, label: Sequence[str] = (
     return CurvesData(name, view.x, lines, len(runs) - len(lines))
 
 
+def newer(runs: Sequence[Run], name: str, view: View, since: Mapping[int, float]) -> CurvesData:
+    """What has come to some runs: the points of each from an x on that it had. Runs without news have no line."""
+    asked = [run for run in runs if run.pk in since]
+    if view.x == "step":  # known without reading a point
+        last = queries.summaries([run.pk for run in asked], [name])
+        asked = [run for run in asked if name in last[run.pk] and last[run.pk][name].last_step != since[run.pk]]
+    each = [data([run], name, view._replace(start=since[run.pk])) for run in asked]
+    return CurvesData(name, view.x, [line for one in each for line in one.lines], sum(one.without for one in each))
+
+
 def grouped(runs: Sequence[Run], name: str, view: View, *, band: str, group: Sequence[str] = ()) -> CurvesData:
     """A mean with its band for each group of runs that agree at `group`'s paths, or in all but the seed.
 
@@ -107,6 +124,10 @@ def groups_of(runs: Sequence[Run], paths: Sequence[str]) -> dict[str, list[Run]]
 
 def label_of(run: Run, paths: Sequence[str]) -> str:
     return " · ".join(_value(run, path) for path in paths) if paths else run.name
+
+
+def title_of(x: AxisName) -> str:
+    return TITLES.get(x) or theme.plain(x.removeprefix(METRIC))
 
 
 def packed(data: CurvesData) -> Json:

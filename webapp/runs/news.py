@@ -69,6 +69,16 @@ class _Publisher:
             self.missed.add(run_id)
             self.silent_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
 
+    def tail(self, run_id: Key) -> str | None:
+        if time.monotonic() < self.silent_until:
+            return None
+        try:
+            last: Any = self.client.xrevrange(key_of(run_id), count=1)
+        except (RedisError, OSError):
+            self.silent_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
+            return None
+        return last[0][0].decode() if last else START
+
     def _send(self, run_id: Key, kind: str, data: dict[str, Any]) -> None:
         key = key_of(run_id)
         with self.client.pipeline(transaction=False) as pipe:
@@ -78,6 +88,14 @@ class _Publisher:
             pipe.expire(key, LIFE_S)
             pipe.execute()
         self.missed.discard(run_id)
+
+
+def tail(run_id: Key) -> str | None:
+    """The id of the last entry: who reads from Postgres after this, and then follows from here, misses nothing.
+
+    None while Redis is away.
+    """
+    return _publisher().tail(run_id)
 
 
 @cache

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, StreamingHttpResponse
-from ninja import Header, Router
+from ninja import Header, Query, Router
 from pydantic import Field
 
 from webapp.api.access import LARGEST_ID, run_or_404
@@ -44,14 +44,18 @@ def list_logs(
 
 @router.get("/{int:run_id}/events", response={200: None}, openapi_extra=STREAM)
 async def follow_run(
-    request: HttpRequest, run_id: int, last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None
+    request: HttpRequest,
+    run_id: int,
+    after: Annotated[str | None, Query(description="The id to go on from, where no Last-Event-ID is sent.")] = None,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> StreamingHttpResponse:
     """Server-sent events: points, log, state, rewind, artifacts; `hello` at first, `reset` when some may be missing.
 
-    A reconnecting browser sends Last-Event-ID and gets what it has missed. The stream ends after 15 minutes; reconnect.
+    A reconnecting browser sends Last-Event-ID and gets what it has missed; a page says `after` which event it was made.
+    The stream ends after 15 minutes; reconnect.
     """
     run: Run = await sync_to_async(run_or_404)(user_of(request), run_id)
-    return event_stream(run.pk, last_event_id or None)
+    return event_stream(run.pk, last_event_id or after or None)
 
 
 def _place(cursor: str) -> int:

@@ -77,10 +77,12 @@ def _members(asked: Curves, runs: Sequence[Run]) -> str:
     return reverse("compare-curves") + asked.url_query(**chosen, runs=",".join(str(run.pk) for run in runs))
 
 
-def selects(asked: Curves) -> list[Select]:
+def selects(asked: Curves, known: Sequence[str]) -> list[Select]:
+    """`known` are the metrics that may be on x."""
+    metrics = {f"{METRIC}{name}": name for name in known}
     own = {asked.x: asked.x.removeprefix(METRIC)} if asked.x not in X_NAMES else {}
     return [
-        _select("x", "x", {**X_NAMES, **own}, asked.x),
+        _select("x", "x", {**X_NAMES, **own, **metrics}, asked.x),
         _select("band", "Show", BANDS, asked.band),
     ]
 

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import cache
 from textwrap import dedent
 from typing import Any
 
@@ -17,12 +16,13 @@ from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from webapp.system import staticfiles
+
 register = template.Library()
 
 Number = float | int
 THOUSANDS = ("", "k", " M", " B", " T")
 BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-FIRST_STYLESHEETS = ("tokens", "base", "frame")
 SERIES_COLOURS = 8
 
 
@@ -141,15 +141,17 @@ def docstring(text: str) -> SafeString:
 
 @register.simple_tag
 def stylesheets() -> SafeString:
-    """A <link> for every file of static/css, so that a new component is one file; tokens, base and frame come first."""
-    return format_html_join("\n", '<link rel="stylesheet" href="{}">', ((static(path),) for path in _stylesheets()))
+    """A <link> to all of static/css as one file; while HONE_DEBUG is on, to each, so that a change shows at once."""
+    paths = staticfiles.stylesheets() if settings.DEBUG else [staticfiles.ALL_STYLES]
+    return format_html_join("\n", '<link rel="stylesheet" href="{}">', ((static(path),) for path in paths))
 
 
-@cache
-def _stylesheets() -> list[str]:
-    names = {path.stem for path in (settings.BASE_DIR / "static" / "css").glob("*.css")}
-    rest = sorted(names.difference(FIRST_STYLESHEETS))
-    return [f"css/{name}.css" for name in (*FIRST_STYLESHEETS, *rest)]
+@register.simple_tag
+def module(name: str) -> SafeString:
+    """The script of a page, static/js/<name>. What it imports is fetched along with it, not one after the other."""
+    imported = ((static(path),) for path in staticfiles.modules_of(name)[1:])
+    preloads = format_html_join("\n", '<link rel="modulepreload" href="{}">', imported)
+    return format_html('{}\n<script src="{}" type="module"></script>', preloads, static(f"js/{name}"))
 
 
 def _block(block: str) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import re
 from typing import Any, NamedTuple
 
 from django.contrib.auth.decorators import login_required
@@ -15,12 +17,15 @@ from webapp.http import PageRequest, project_for
 from webapp.metrics.errors import Invalid as InvalidMetric
 from webapp.pages.compare.curves import MOST_RUNS, Curves, legend, rows, selects
 from webapp.runs.models import Run
+from webapp.runs.states import ACTIVE
 from webapp.sweeps.comparison.address import parts
 from webapp.sweeps.comparison.choosing import Chosen, choose, usual_metric
 from webapp.sweeps.models import Sweep
 from webapp.sweeps.queries import visible
 
 MOST_POINTS = 4000
+FIRST_POINTS = 2400  # before the page knows how wide its charts are
+MOST_AXES = 200
 
 
 class Found(NamedTuple):
@@ -42,9 +47,10 @@ def curves(request: PageRequest) -> HttpResponse:
         "errors": found.errors,
         "runs": found.runs,
         "found": found.chosen.found,
-        "metrics": [(name, reverse("compare-curves-data") + asked.url_query(metrics=name)) for name in found.metrics],
+        "metrics": [(name, _data_url(request, asked, name)) for name in found.metrics],
+        "live": [run.pk for run in found.runs if run.status in ACTIVE],
         "known": list(found.chosen.metrics)[:500],
-        "selects": selects(asked),
+        "selects": selects(asked, list(found.chosen.metrics)[:MOST_AXES]),
         "legend": legend(asked, found.runs),
         "csv_url": reverse("compare-curves-csv") + query,
         "crumbs": [{"label": "Compare", "url": reverse("compare") + _choice(asked)}, {"label": "Curves"}],
@@ -55,7 +61,10 @@ def curves(request: PageRequest) -> HttpResponse:
 @require_safe
 @login_required
 def data(request: PageRequest) -> JsonResponse:
-    """The lines of one chart, for static/js/curves.js: `from`, `to` in units of x, `points` a line."""
+    """The lines of one chart, for static/js/curves.js: `from`, `to` in units of x, `points` a line.
+
+    `since=12:800` asks for the points of run 12 from x = 800 on, and of no other run: an open page reads what is new.
+    """
     found = _found(request)
     view = charts.View(
         x=found.asked.x,
@@ -65,8 +74,10 @@ def data(request: PageRequest) -> JsonResponse:
     )
     if found.errors or not found.metrics:
         return _refused(" ".join(found.errors) or "No metric is chosen.")
+    since = _since(request)
     try:
-        return JsonResponse(charts.packed(_lines(found, view)))
+        lines = charts.newer(found.runs, found.metrics[0], view, since) if since else _lines(found, view)
+        return JsonResponse(charts.packed(lines) | {"live": [run.pk for run in found.runs if run.status in ACTIVE]})
     except InvalidMetric as error:
         return _refused(str(error))
 
@@ -86,6 +97,18 @@ def _lines(found: Found, view: charts.View) -> charts.CurvesData:
     if asked.band:
         return charts.grouped(found.runs, name, view, band=asked.band, group=parts(asked.group))
     return charts.data(found.runs, name, view, label=parts(asked.label))
+
+
+def _data_url(request: PageRequest, asked: Curves, name: str) -> str:
+    """Of the window that the page's address names."""
+    window = {key: value for key in ("from", "to") if (value := _number(request, key)) is not None}
+    return reverse("compare-curves-data") + asked.url_query(metrics=name, **window, points=FIRST_POINTS)
+
+
+def _since(request: PageRequest) -> dict[int, float]:
+    """By run, the x that the page has come to."""
+    told = re.findall(r"(\d{1,18}):(-?\d[\d.e+-]*)", request.GET.get("since", ""), re.ASCII)
+    return {int(run_id): float(x) for run_id, x in told[:MOST_RUNS] if _is_number(x)}
 
 
 def _found(request: PageRequest) -> Found:
@@ -117,11 +140,15 @@ def _choice(asked: Curves) -> str:
 
 
 def _number(request: PageRequest, name: str) -> float | None:
+    told = request.GET.get(name, "")
+    return float(told) if _is_number(told) else None
+
+
+def _is_number(text: str) -> bool:
     try:
-        value = float(request.GET.get(name, ""))
+        return math.isfinite(float(text))
     except ValueError:
-        return None
-    return value if abs(value) < float("inf") else None
+        return False
 
 
 def _refused(message: str) -> JsonResponse:

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from webapp.accounts.models import Role
 from webapp.accounts.roles import allows
+from webapp.charts import memory
 from webapp.http import PageRequest, project_for, respond
 from webapp.metrics import catalogue
 from webapp.metrics.layouts import chosen, layouts_of
@@ -20,6 +21,7 @@ from webapp.pages.runs.merged import merged_of
 from webapp.pages.runs.shrunk import shrunk_of
 from webapp.pages.scaling import panels as fit_panels
 from webapp.pages.scaling.result import fitted_of
+from webapp.runs import news
 from webapp.runs.models import Artifact, Attempt, LogLine, Run
 from webapp.runs.states import FINAL, PAUSABLE, REQUEUEABLE, STOPPABLE, Status
 from webapp.scaling import reading
@@ -53,6 +55,7 @@ def run_for(request: PageRequest, slug: str, run_id: int, needed: Role = Role.VI
 @login_required
 def charts(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
     run = run_for(request, slug, run_id)
+    place = news.tail(run.pk)  # before anything is read: whatever changes from now on, the page is told
     layouts = layouts_of(run.project)
     layout, settings = chosen(request.GET, layouts)
     first, groups = panels.page_of(run, settings.pin if settings else [])
@@ -75,6 +78,8 @@ def charts(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
         "merged": merged_of(run),
         **(_fit(run) if run.kind == "scaling_fit" else {}),
         "lines": _lines(run, LOG_GLANCE),
+        "news_after": place,
+        "has_memory": bool(memory.data(run).longest),
     }
     return _tab(request, run, "charts", attempts, extra)
 

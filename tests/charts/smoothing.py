@@ -1,4 +1,4 @@
-"""Exponential moving average as charts draw it; static/js/smoothing.js computes the same for points that come live."""
+"""The exponential moving average that static/js/smoothing.js draws, written a second time to compare it with."""
 
 from __future__ import annotations
 
