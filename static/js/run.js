@@ -90,7 +90,7 @@ if (isLive)
   follow(`${run.api}/events`, {
     hello: () => { open(); catchUp(); },
     reset: catchUp,
-    points: (points) => panels.append(points),
+    points: (points) => { panels.append(points); refreshHead(); },
     log: ({ lines }) => log?.append(lines),
     state,
     rewind: ({ step }) => { panels.rewind(step); refreshHead(true); },
