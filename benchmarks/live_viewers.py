@@ -57,10 +57,36 @@ def main() -> None:
         runs = stack.enter_context(writers(options.writers))
         browser = None if options.without_chromium else stack.enter_context(chromium(address, runs[0]))
         time.sleep(3)
+        before = cpu_seconds(server := server_pid())
         with ThreadPoolExecutor(1) as pool:  # Playwright has a loop of its own in this thread
             ages = pool.submit(asyncio.run, watch(address, token, runs, options)).result()
+        spent = (cpu_seconds(server) - before) / options.seconds
         report(ages, browser, options)
+        print(f"the web process: {spent:.2f} s of CPU a second")
         stored(runs)
+
+
+def server_pid() -> int:
+    """Of the web server, which `installation` has started as a child of this process."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            is_ours = int(fields_of(folder)[1]) == os.getpid()
+            if is_ours and b"uvicorn" in (folder / "cmdline").read_bytes():
+                return int(folder.name)
+        except OSError:  # it has ended meanwhile
+            continue
+    raise SystemExit("There is no web server among the children of this process.")
+
+
+def cpu_seconds(pid: int) -> float:
+    """What all its threads have spent, in user space and in the kernel."""
+    fields = fields_of(Path(f"/proc/{pid}"))
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def fields_of(folder: Path) -> list[str]:
+    """Of /proc/PID/stat, from the third one on: the second, the name, may hold spaces."""
+    return (folder / "stat").read_text().rpartition(")")[2].split()
 
 
 def write(count: int) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any
 
+from lightning_utilities.core.rank_zero import rank_zero_only
+
 try:
     from lightning.pytorch.loggers.logger import Logger
-    from lightning.pytorch.utilities.rank_zero import rank_zero_only
 except ImportError:
     from pytorch_lightning.loggers.logger import Logger
-    from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from hone.run import Run
 from hone.starting import init
@@ -44,17 +44,17 @@ class HoneLogger(Logger):  # type: ignore[misc]
         """The run, once there is one: Lightning asks for it before it tells the hyperparameters."""
         return self._run
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
+    @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         self._config |= vars(params) if isinstance(params, Namespace) else params
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         if self._run is None:
             self._run = init(**{"config": self._config, **self._options})
         self._run.log(metrics, step)
 
-    @rank_zero_only  # type: ignore[untyped-decorator]
+    @rank_zero_only
     def finalize(self, status: str) -> None:
         if self._run is not None and self._owns:
             self._run.finish("succeeded" if status == "success" else "failed")

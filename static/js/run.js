@@ -84,7 +84,7 @@ document.addEventListener("htmx:afterSwap", ({ detail }) => {
 if (isLive)
   follow(`${run.api}/events`, page.dataset.live, {
     reset: catchUp,
-    points: (points) => panels.append(points),
+    points: (points) => { panels.append(points); refreshHead(); },
     log: ({ lines }) => log?.append(lines),
     state,
     rewind: ({ step }) => { panels.rewind(step); refreshHead(true); },

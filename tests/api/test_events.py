@@ -18,7 +18,7 @@ from tests.api.world import World
 from webapp.accounts import actions as accounts
 from webapp.api import events
 from webapp.metrics import actions as metrics
-from webapp.runs import actions, news
+from webapp.runs import actions, listening, news
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SETTLED_WITHIN_S = 5.0
@@ -139,7 +139,7 @@ def test_a_change_of_state_and_a_value_that_is_no_number_arrive(server: str, liv
 def test_a_silent_stream_pings_and_ends_in_the_end(
     server: str, live_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(news, "PING_S", 0.2)
+    monkeypatch.setattr(listening, "PING_S", 0.2)
     monkeypatch.setattr(events, "LONGEST_S", 0.5)
     with following(f"{server}/runs/{live_world.external.pk}/events", headers_of(live_world)) as stream:
         assert [event.type for event in stream] == ["hello"]
@@ -182,7 +182,7 @@ async def test_a_viewer_who_leaves_at_any_moment_leaves_nothing_behind() -> None
         viewer.cancel()
     _, staying = await asyncio.wait(viewers, timeout=2)
     assert not staying
-    await asyncio.sleep(2 * news.RECONNECT_S)
+    await asyncio.sleep(2 * listening.RECONNECT_S)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

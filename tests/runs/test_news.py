@@ -3,85 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
-import redis
+from django.db import transaction
 
-from webapp.runs import news
-from webapp.system.embedded import Servers, stop
-
-numbers = itertools.count(10_000)
-
-
-class Wire:
-    """A Redis of the test's own, which it may wipe, stop and start again."""
-
-    def __init__(self, home: Path) -> None:
-        self.servers = Servers(home)
-        self.process = self.servers.start_redis()
-        self.client = redis.Redis(unix_socket_path=str(self.servers.redis_socket), decode_responses=True)
-
-    def stop(self) -> None:
-        stop(self.process)
-
-    def start(self) -> None:
-        """From the test's own thread: the kernel ends a server with the *thread* that started it (die_with_parent)."""
-        self.process = self.servers.start_redis()
-
-
-@pytest.fixture(scope="module")
-def one_wire() -> Iterator[Wire]:
-    home = Path(tempfile.mkdtemp(prefix="hone-news-"))
-    wire = Wire(home)
-    yield wire
-    wire.stop()
-    shutil.rmtree(home, ignore_errors=True)
-
-
-@pytest.fixture
-def wire(one_wire, settings) -> Iterator[Wire]:
-    settings.REDIS_URL = f"unix://{one_wire.servers.redis_socket}"
-    news._publisher.cache_clear()
-    yield one_wire
-    if one_wire.process.poll() is not None:
-        one_wire.start()
-    news._publisher.cache_clear()
-
-
-@pytest.fixture
-def run_id() -> int:
-    return next(numbers)
-
-
-async def take(stream, number: int, timeout_s: float = 5.0) -> list[news.News]:
-    async with asyncio.timeout(timeout_s):
-        return [await anext(stream) for _ in range(number)]
-
-
-def kinds(items: list[news.News]) -> list[str]:
-    return [kind for _, kind, _ in items]
+from tests.runs.wire import follow, kinds, take
+from webapp.runs import listening, news
 
 
 async def test_a_reader_is_greeted_and_then_told_everything_in_order(wire, run_id) -> None:
     news.publish(run_id, "log", {"lines": ["before"]})
-    async with aclosing(news.follow(run_id)) as stream:
+    async with aclosing(follow(run_id)) as stream:
         assert kinds(await take(stream, 1)) == ["hello"]
         for step in range(20):
             news.publish(run_id, "points", {"train/loss": {"step": step, "value": 0.5, "time": 1.0}})
         told = await take(stream, 20)
     assert [data["train/loss"]["step"] for _, _, data in told] == list(range(20))
-    assert [news._parsed(entry_id) for entry_id, _, _ in told] == sorted(news._parsed(i) for i, _, _ in told)
+    assert [listening._parsed(entry_id) for entry_id, _, _ in told] == sorted(listening._parsed(i) for i, _, _ in told)
 
 
 async def test_news_arrive_within_a_tenth_of_a_second(wire, run_id) -> None:
-    async with aclosing(news.follow(run_id)) as stream:
+    async with aclosing(follow(run_id)) as stream:
         await take(stream, 1)
         waits = []
         for _ in range(20):
@@ -93,13 +37,13 @@ async def test_news_arrive_within_a_tenth_of_a_second(wire, run_id) -> None:
 
 
 async def test_a_reader_who_comes_back_with_an_id_catches_up_without_a_gap_or_a_double(wire, run_id) -> None:
-    async with aclosing(news.follow(run_id)) as stream:
+    async with aclosing(follow(run_id)) as stream:
         await take(stream, 1)
         for step in range(10):
             news.publish(run_id, "state", {"step": step})
         seen = await take(stream, 4)
     news.publish(run_id, "state", {"step": 10})
-    async with aclosing(news.follow(run_id, seen[-1][0])) as stream:
+    async with aclosing(follow(run_id, seen[-1][0])) as stream:
         seen += await take(stream, 7)
     assert [data["step"] for _, _, data in seen] == list(range(11))
 
@@ -109,7 +53,7 @@ async def test_a_reader_from_the_tail_hears_what_was_told_since_and_no_greeting(
     news.publish(run_id, "state", {"step": 1})
     tail = news.tail(run_id)
     news.publish(run_id, "state", {"step": 2})
-    async with aclosing(news.follow(run_id, tail)) as stream:
+    async with aclosing(follow(run_id, tail)) as stream:
         told = await take(stream, 1)
     assert [(kind, data) for _, kind, data in told] == [("state", {"step": 2})]
 
@@ -120,7 +64,7 @@ async def test_there_is_no_tail_while_redis_is_away(wire, run_id) -> None:
 
 
 async def test_a_reader_of_an_empty_stream_hears_the_first_news(wire, run_id) -> None:
-    async with aclosing(news.follow(run_id)) as stream:
+    async with aclosing(follow(run_id)) as stream:
         [(hello_id, kind, _)] = await take(stream, 1)
         assert (hello_id, kind) == ("0-0", "hello")
         news.publish(run_id, "state", {})
@@ -132,7 +76,7 @@ async def test_a_reader_who_was_away_for_too_long_is_reset(wire, run_id) -> None
     [(old_id, _)] = wire.client.xrevrange(news.key_of(run_id), count=1)
     for _ in range(news.LONGEST + 300):  # the stream forgets its beginning
         wire.client.xadd(news.key_of(run_id), {"type": "state", "data": "{}"}, maxlen=news.LONGEST, approximate=True)
-    async with aclosing(news.follow(run_id, old_id)) as stream:
+    async with aclosing(follow(run_id, old_id)) as stream:
         [(reset_id, kind, _)] = await take(stream, 1)
         assert kind == "reset"
         news.publish(run_id, "state", {"step": "next"})
@@ -147,12 +91,12 @@ async def test_a_reader_who_was_away_for_too_long_is_reset(wire, run_id) -> None
 )
 async def test_an_id_that_the_stream_does_not_hold_is_answered_with_a_reset(wire, run_id, last_id) -> None:
     news.publish(run_id, "state", {})
-    async with aclosing(news.follow(run_id, last_id)) as stream:
+    async with aclosing(follow(run_id, last_id)) as stream:
         assert kinds(await take(stream, 1)) == ["reset"]
 
 
 async def test_a_wiped_redis_resets_a_reader_who_stays_connected(wire, run_id) -> None:
-    async with aclosing(news.follow(run_id)) as stream:
+    async with aclosing(follow(run_id)) as stream:
         await take(stream, 1)
         news.publish(run_id, "state", {"step": 1})
         await take(stream, 1)
@@ -169,13 +113,13 @@ async def test_a_wiped_redis_resets_a_reader_who_comes_back(wire, run_id) -> Non
     news.publish(run_id, "state", {})
     [(last_id, _)] = wire.client.xrevrange(news.key_of(run_id), count=1)
     wire.client.flushall()
-    async with aclosing(news.follow(run_id, last_id)) as stream:
+    async with aclosing(follow(run_id, last_id)) as stream:
         [(reset_id, kind, _)] = await take(stream, 1)
     assert (reset_id, kind) == ("0-0", "reset")
 
 
 async def test_a_restarted_redis_resets_a_reader_and_news_go_on(wire, run_id) -> None:
-    async with aclosing(news.follow(run_id)) as stream:
+    async with aclosing(follow(run_id)) as stream:
         await take(stream, 1)
         news.publish(run_id, "state", {"step": 1})
         await take(stream, 1)
@@ -197,7 +141,7 @@ async def test_publishing_to_a_redis_that_is_away_fails_nobody_and_resets_the_re
     assert time.monotonic() - started < 1.5
     wire.start()
     await asyncio.sleep(news.PAUSE_AFTER_FAILURE_S)
-    async with aclosing(news.follow(run_id)) as stream:
+    async with aclosing(follow(run_id)) as stream:
         await take(stream, 1)
         news.publish(run_id, "state", {"step": "later"})
         told = await take(stream, 2)
@@ -221,9 +165,9 @@ async def test_a_redis_that_swallows_everything_costs_a_publisher_one_second_at_
 
 
 async def test_silence_is_broken_by_pings_that_keep_the_place(wire, run_id, monkeypatch) -> None:
-    monkeypatch.setattr(news, "PING_S", 0.2)
+    monkeypatch.setattr(listening, "PING_S", 0.2)
     news.publish(run_id, "state", {})
-    async with aclosing(news.follow(run_id)) as stream:
+    async with aclosing(follow(run_id)) as stream:
         told = await take(stream, 3)
         assert kinds(told) == ["hello", "ping", "ping"]
         assert len({entry_id for entry_id, _, _ in told}) == 1
@@ -232,9 +176,9 @@ async def test_silence_is_broken_by_pings_that_keep_the_place(wire, run_id, monk
 
 
 async def test_readers_hear_pings_while_redis_is_away(wire, run_id, monkeypatch) -> None:
-    monkeypatch.setattr(news, "PING_S", 0.2)
+    monkeypatch.setattr(listening, "PING_S", 0.2)
     wire.stop()
-    async with aclosing(news.follow(run_id)) as stream:
+    async with aclosing(follow(run_id)) as stream:
         assert kinds(await take(stream, 2)) == ["ping", "ping"]
         wire.start()
         assert "reset" in kinds(await take(stream, 3))
@@ -244,7 +188,7 @@ async def test_many_readers_hear_the_same_and_leave_no_connection_behind(wire, r
     before = len(wire.client.client_list())
 
     async def read() -> list[int]:
-        async with aclosing(news.follow(run_id)) as stream:
+        async with aclosing(follow(run_id)) as stream:
             await take(stream, 1)
             ready.release()
             return [data["step"] for _, _, data in await take(stream, 5, timeout_s=20)]
@@ -266,8 +210,39 @@ async def test_a_stream_ends_a_day_after_its_last_news(wire, run_id) -> None:
 
 
 async def test_nan_travels(wire, run_id) -> None:
-    async with aclosing(news.follow(run_id)) as stream:
+    async with aclosing(follow(run_id)) as stream:
         await take(stream, 1)
         news.publish(run_id, "points", {"loss": {"step": 1, "value": float("nan"), "time": 0.0}})
         [(_, _, data)] = await take(stream, 1)
     assert data["loss"]["value"] == "NaN"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_news_of_one_transaction_travel_together_and_those_of_a_savepoint_go_with_it(wire, run_id) -> None:
+    def change() -> None:
+        with transaction.atomic():
+            news.publish_on_commit(run_id, "state", {"step": 1})
+            news.publish_on_commit(run_id, "state", {"step": 2})
+            with pytest.raises(RuntimeError), transaction.atomic():
+                news.publish_on_commit(run_id, "state", {"step": 3})
+                raise RuntimeError
+            with transaction.atomic():
+                news.publish_on_commit(run_id, "state", {"step": 4})
+            news.publish_on_commit(run_id, "state", {"step": 5})
+
+    async with aclosing(news.follow(run_id)) as stream:
+        await anext(stream)
+        await asyncio.to_thread(change)
+        told = await anext(stream)
+        while len(told) < 4:
+            told += await anext(stream)
+    assert [each.json for each in told] == [b'{"step":%d}' % step for step in (1, 2, 4, 5)]
+
+
+async def test_what_postgres_and_browsers_would_stumble_over_is_mended_on_the_way(wire, run_id) -> None:
+    async with aclosing(follow(run_id)) as stream:
+        await take(stream, 1)
+        news.publish(run_id, "log", {"lines": ["a\x00b", "\ud800", "\U0001f600"]})
+        [(_, _, data)] = await take(stream, 1)
+    assert data["lines"][::2] == ["ab", "\U0001f600"]
+    assert data["lines"][1].encode()

@@ -7,8 +7,9 @@ from typing import TypeVar
 from django.db.models import QuerySet
 
 from webapp.accounts.models import Project, Role, User
-from webapp.accounts.roles import allows, projects_of
+from webapp.accounts.roles import allows, projects_of, suffices
 from webapp.api.errors import Forbidden, NotFound
+from webapp.runs.feeding import fed
 from webapp.runs.models import Run
 from webapp.runs.queries import visible
 from webapp.scaling.ladder_queries import visible as visible_ladders
@@ -35,6 +36,17 @@ def project_or_404(user: User, slug: str, needed: Role = Role.VIEWER) -> Project
 def run_or_404(user: User, run_id: int, needed: Role = Role.VIEWER) -> Run:
     """Raises NotFound when it is not theirs to see, Forbidden when their role in its project is below `needed`."""
     return _found(visible(user), user, run_id, needed)
+
+
+def fed_run_or_404(user: User, run_id: int) -> Run:
+    """For an editor who adds points: as run_or_404, but in one small look-up; see runs/feeding.py."""
+    found = fed(user, run_id) if 0 < run_id <= LARGEST_ID else None
+    if found is None:
+        raise NotFound(f"There is no run {run_id}.")
+    run, role = found
+    if not suffices(role, Role.EDITOR):
+        raise _too_low(run.project, Role.EDITOR)
+    return run
 
 
 def sweep_or_404(user: User, sweep_id: int, needed: Role = Role.VIEWER) -> Sweep:
@@ -77,7 +89,11 @@ def _found(theirs: QuerySet[Owned], user: User, number: int, needed: Role) -> Ow
 
 def require(user: User, project: Project, needed: Role) -> None:
     if not allows(user, project, needed):
-        raise Forbidden(f"This needs the role {needed.value} in the project {project.slug}: ask one of its owners.")
+        raise _too_low(project, needed)
+
+
+def _too_low(project: Project, needed: Role) -> Forbidden:
+    return Forbidden(f"This needs the role {needed.value} in the project {project.slug}: ask one of its owners.")
 
 
 def operator_or_403(user: User) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from webapp.metrics import external, keys, store
 from webapp.metrics.announcing import announce
@@ -16,6 +16,9 @@ from webapp.metrics.points import Points
 from webapp.runs.actions.outside import EXTERNAL
 from webapp.runs.actions.transitions import announce as announce_run
 from webapp.runs.models import Run
+
+STEP_EVERY_S = 1.0
+MOST_TOLD = 10_000
 
 __all__ = ["announce", "log_columns", "log_external", "log_once"]
 
@@ -36,6 +39,10 @@ def log_columns(run: Run, columns: Mapping[str, Columns]) -> int:
     Steps left out go on from the series' last one, times left out are now; at a step that is there already, the new
     value counts.
     """
+    return _add(run, columns)
+
+
+def _add(run: Run, columns: Mapping[str, Columns]) -> int:
     _require_external(run)
     rows, now = store.lock(run.pk, columns), time.time()
     points = {name: given.points(rows[name].next_step, now) for name, given in columns.items()}
@@ -55,7 +62,7 @@ def log_once(run: Run, key: str, digest: bytes, read: Callable[[], Mapping[str, 
     stored = keys.claim(run.pk, key, digest)
     if stored is not None:
         return stored
-    count = log_columns(run, read())
+    count = _add(run, read())
     keys.settle(run.pk, key, count)
     return count
 
@@ -67,8 +74,25 @@ def _require_external(run: Run) -> None:
 
 
 def _move_on(run: Run, points: Mapping[str, Points]) -> None:
-    """The run's step is the highest that it has logged."""
+    """The run's step is the highest that it has logged. It is told at most once a second: the points tell it too."""
     step = max((int(some.steps.max()) for some in points.values()), default=0)
-    if Run.objects.filter(pk=run.pk, step__lt=step).update(step=step):
-        run.step = step
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE runs SET step = %s WHERE id = %s AND step < %s", [step, run.pk, step])
+        if not cursor.rowcount:
+            return
+    run.step = step
+    if _is_time_to_tell(run.pk):
         announce_run(run)
+
+
+def _is_time_to_tell(run_id: int) -> bool:
+    now = time.monotonic()
+    if now - _told_at.get(run_id, float("-inf")) < STEP_EVERY_S:
+        return False
+    if len(_told_at) >= MOST_TOLD:
+        _told_at.clear()
+    _told_at[run_id] = now
+    return True
+
+
+_told_at: dict[int, float] = {}  # by run, of this process

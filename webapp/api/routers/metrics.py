@@ -10,8 +10,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Header, Query, Router, Status
 from pydantic import Field
 
-from webapp.accounts.models import Role
-from webapp.api.access import run_or_404
+from webapp.api.access import fed_run_or_404, run_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import Conflict, Invalid
 from webapp.api.openapi import file_reply
@@ -86,7 +85,7 @@ def log_points(
     key: Annotated[str | None, Header(alias="Idempotency-Key", description=KEY)] = None,
 ) -> Status[PointsReply]:
     """Adds points to a run of kind external. All of them are stored, or none. For editors."""
-    run = run_or_404(user_of(request), run_id, Role.EDITOR)
+    run = fed_run_or_404(user_of(request), run_id)
     body = unpacked(request)
 
     def read() -> dict[str, Columns]:
