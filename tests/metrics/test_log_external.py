@@ -157,3 +157,16 @@ def test_two_senders_that_name_no_step_lose_nothing() -> None:
     points = queries.raw(run.pk, "loss")
     assert points.steps.tolist() == list(range(4 * each))
     assert sorted(points.values) == [1.0] * 2 * each + [2.0] * 2 * each
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_step_of_a_run_is_kept_each_time_and_told_once_a_second(run: Run) -> None:
+    log_external(run, {"loss": {"step": [0], "value": [1.0]}})  # no step further than it was
+    began = time.monotonic()
+    for step in range(1, 11):
+        log_external(run, {"loss": {"step": [step], "value": [1.0]}})
+    seconds = time.monotonic() - began
+    kinds = [kind for kind, _ in news_of(run)]
+    assert kinds.count("points") == 11
+    assert 1 <= kinds.count("state") <= 1 + seconds
+    assert Run.objects.get(pk=run.pk).step == 10
