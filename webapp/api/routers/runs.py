@@ -51,7 +51,7 @@ def list_runs(
     `-` in front turns it round; runs that have no value come last either way.
     """
     runs = with_relations(matching(request, filters))
-    found = tables.page(runs, sort=_sort(sort), cursor=cursor, limit=limit)
+    found = tables.page(runs, sort=sort_of(sort), cursor=cursor, limit=limit)
     return RunList(items=run_outputs(request, found.items), next=found.next)
 
 
@@ -98,7 +98,7 @@ def matching(request: HttpRequest, filters: RunFilter) -> QuerySet[Run]:
     return tables.table(user, project, **filters.model_dump(exclude={"project"}))
 
 
-def _sort(sort: str) -> str:
+def sort_of(sort: str) -> str:
     """`metric.<name>` is the last value of the metric of exactly this name, whatever characters are in it."""
     sign, name = ("-", sort[1:]) if sort.startswith("-") else ("", sort)
     if not name.startswith(METRIC):

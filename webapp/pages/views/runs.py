@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -14,6 +14,8 @@ from webapp.accounts.roles import allows
 from webapp.http import PageRequest, is_fragment, project_for, respond
 from webapp.pages.runs import table as tables
 from webapp.pages.runs.columns import COLUMNS, SHORT, column, usual
+from webapp.pages.runs.tools import Tools, address_of_view
+from webapp.pages.views.run_groups import groups
 from webapp.runs.language import BadQuery
 from webapp.runs.states import Status
 
@@ -25,8 +27,12 @@ COLUMNS_KEY = "columns"  # in the session: per project, the columns chosen last
 def runs(request: PageRequest, slug: str) -> HttpResponse:
     """The table of a project's runs; to htmx the table alone, which asks again while something moves."""
     project = project_for(request, slug)
+    if address := address_of_view(request, project):
+        return HttpResponseRedirect(address)
     query = tables.Query.of(request.GET)
     query = replace(query, columns=_columns(request, project, query))
+    if request.GET.get("group"):
+        return groups(request, project, query, lambda: _controls(project, query), _refused)
     try:
         table, error = tables.table(project, query), ""
     except BadQuery as bad:
@@ -38,6 +44,7 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
         "table": table,
         "error": error,
         "query": query,
+        "tools": Tools(request, project, query),
         "may_edit": allows(request.user, project, Role.EDITOR),
         "compare_url": f"{reverse('compare')}?{query.chosen(project)}",
         "crumbs": [{"label": "Runs"}],
