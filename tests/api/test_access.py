@@ -128,6 +128,7 @@ ROUTES = [
     route("export_series", "GET", of_run("/export?name=loss", "external"), members(200)),
     route("compare_series", "GET", "/series?name=loss&project=alpha", members(200)),
     route("compare_runs", "GET", "/compare?project=alpha", members(200)),
+    route("compare_settings", "GET", "/compare/diff?project=alpha", members(200)),
     route("compare_masks", "GET", lambda w: f"/compare/masks?run={w.masked[0].pk}&run={w.masked[1].pk}", members(200)),
     route("list_logs", "GET", of_run("/logs"), members(200)),
     route("follow_run", "GET", of_run("/events"), members(200)),
