@@ -29,7 +29,7 @@ function show() {
 }
 
 function told(elsewhere) {
-  if (matchBox()?.checked) return "All that match";
+  if (matchBox()?.checked) return "All";
   const some = `${ticked.size} run${ticked.size === 1 ? "" : "s"}`;
   return elsewhere ? `${some}, ${elsewhere} not on this page` : some;
 }

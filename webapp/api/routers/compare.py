@@ -6,37 +6,20 @@ from typing import Annotated
 
 from django.http import HttpRequest
 from ninja import Query, Router
-from pydantic import BaseModel, Field
 
 from webapp.accounts.errors import Invalid
 from webapp.api.access import project_or_404, run_or_404, sweep_or_404
 from webapp.api.auth import user_of
 from webapp.api.schemas.comparison import ComparisonOutput, DiffOutput
-from webapp.runs.tables import MOST_CHARACTERS, WORDS
-from webapp.sweeps.comparison.address import Address
+from webapp.sweeps.comparison.address import Address, Which
 from webapp.sweeps.comparison.answering import answer
-from webapp.sweeps.comparison.choosing import LARGEST_ID, Choice, choose
+from webapp.sweeps.comparison.choosing import choose
 from webapp.sweeps.comparison.diff import diff, side_by_side
 from webapp.sweeps.comparison.masks import MOST_RUNS, Overlap, overlap
 
 router = Router()
 MOST_NAMES = 500
-
-
-class Which(BaseModel):
-    runs: str = Field("", max_length=2000, description="Numbers of runs, separated by commas.")
-    project: str = Field("", max_length=100, description="A project's slug; all of yours when left out.")
-    q: str = Field("", max_length=MOST_CHARACTERS, description=WORDS)
-    status: str = Field("", max_length=200, description="Statuses, and the groups active, waiting, final.")
-    kind: str = Field("", max_length=200)
-    tag: str = Field("", max_length=400, description="Tags that each must all have, separated by commas.")
-    sweep: int | None = Field(None, ge=1, le=LARGEST_ID, description="All runs of this sweep.")
-    baseline: int | None = Field(None, ge=1, le=LARGEST_ID, description="A run that the others are held against.")
-    metric: list[str] = Field([], description="Repeat it for several; the first 500 when left out.")
-
-    @property
-    def choice(self) -> Choice:
-        return Address(**self.model_dump(exclude={"baseline", "metric"})).choice
+Names = Annotated[list[str], Query(description="Repeat it for several; the first 500 when left out.")]
 
 
 @router.get("", response=ComparisonOutput)
@@ -61,7 +44,7 @@ def compare_runs(request: HttpRequest, address: Query[Address]) -> ComparisonOut
 
 
 @router.get("/diff", response=DiffOutput)
-def compare_settings(request: HttpRequest, address: Query[Which]) -> DiffOutput:
+def compare_settings(request: HttpRequest, address: Query[Which], metric: Names = []) -> DiffOutput:  # noqa: B006
     """Up to 50 runs side by side: every setting of their specs, and last, min, max and mean of what they measured.
 
     Settings are dotted paths, lists are compared as a whole. The runs come in the order in which they are named, else
@@ -71,9 +54,7 @@ def compare_settings(request: HttpRequest, address: Query[Which]) -> DiffOutput:
     project = project_or_404(user, address.project) if address.project else None
     sweep = sweep_or_404(user, address.sweep) if address.sweep is not None else None
     chosen = choose(user, address.choice, project, sweep)
-    told = diff(
-        side_by_side(chosen.runs, address.choice.runs), address.baseline, names=address.metric, limit=MOST_NAMES
-    )
+    told = diff(side_by_side(chosen.runs, address.choice.runs), address.baseline, names=metric, limit=MOST_NAMES)
     return DiffOutput.of(told, chosen.found, chosen.missing)
 
 

@@ -17,7 +17,7 @@ from webapp.sweeps.comparison.diff import AGGREGATES, MISSING, Aggregate, Diff, 
 
 MOST_METRICS = 60
 LONGEST_VALUE = 80
-VALUES = {"": "last, min, max, mean", "last": "last", "min": "min", "max": "max", "mean": "mean"}
+VALUES = {"": "all four", "last": "last", "min": "min", "max": "max", "mean": "mean"}
 NOT_MINE = ("metrics", "value")
 
 

@@ -84,6 +84,10 @@ class Tools:
         )
 
     @property
+    def group_urls(self) -> list[tuple[str, str]]:
+        return [(name, f"?{urlencode([*self.ungrouped, ('group', name)])}") for name in USUAL_GROUPS]
+
+    @property
     def groups_offered(self) -> list[str]:
         """Columns to group by: the parameters that the newest runs have, and what every run has."""
         paths = FAMILIES["params"].names(runs_of(self.project))

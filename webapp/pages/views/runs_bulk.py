@@ -19,7 +19,7 @@ from webapp.runs.models import Run
 from webapp.runs.selection import PAST, Action, Done, Selection, act, action_of, select
 
 MOST_TICKED = 1000
-LISTED = 20
+LISTED = 10
 VERBS = {
     "cancel": "Cancel",
     "pause": "Pause",
@@ -93,6 +93,7 @@ def _confirm(request: PageRequest, project: Project, asked: Asked, found: Select
         "found": found,
         "first": Run.objects.filter(pk__in=found.numbers[-LISTED:]).order_by("-id"),
         "more": max(0, len(found.numbers) - LISTED),
+        "crumbs": [{"label": "Runs", "url": asked.back}, {"label": VERBS[asked.what]}],
         "filter": [(name, value) for name, value in QueryDict(asked.match).items() if value],
     }
     return render(request, "pages/runs_matched.html", context, status=409 if asked.is_sure else 200)
