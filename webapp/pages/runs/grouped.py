@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
 class GroupTable(NamedTuple):
     keys: list[Head]
-    count: Head
+    runs: Head
     metrics: list[MetricHead]
     rows: list[Row]
     note: str
@@ -67,7 +67,7 @@ def group_table(project: Project, query: Query, groups: Groups, group: str) -> G
     ]
     return GroupTable(
         keys=[head(key.label, "key") for key in groups.keys],
-        count=head("Runs", "count", "-"),
+        runs=head("Runs", "count", "-"),
         metrics=metrics,
         rows=[_row(project, query, groups, one) for one in groups.items],
         note=_note(groups),

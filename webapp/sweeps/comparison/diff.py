@@ -39,7 +39,7 @@ class Setting(NamedTuple):
     is_same: bool
 
     def differs(self, place: int, baseline: int) -> bool:
-        return canonical(self.values[place]) != canonical(self.values[baseline])
+        return bool(canonical(self.values[place]) != canonical(self.values[baseline]))
 
 
 class Measured(NamedTuple):
