@@ -78,6 +78,8 @@ class ViewInput(Input):
 class ViewChanges(Input):
     """Only the fields that are sent are changed."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "best LoRA so far", "is_default": True}]})
+
     name: str | SkipJsonSchema[None] = None
     is_default: bool | SkipJsonSchema[None] = None
     q: str | SkipJsonSchema[None] = None
