@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Header, Query, Router, Status
 from pydantic import BaseModel, Field
 
@@ -14,7 +14,7 @@ from webapp.api.access import project_or_404, run_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import Invalid
 from webapp.api.schemas.runs import RunChanges, RunInput, RunList, RunOutput
-from webapp.api.serializers import run_output, run_outputs, with_relations
+from webapp.api.serializers import run_list, run_output, with_relations
 from webapp.api.wire import refuse_non_finite
 from webapp.metrics.models import NAME_LENGTH
 from webapp.runs import actions, tables
@@ -45,14 +45,14 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", description=KEY)]
 @router.get("", response=RunList)
 def list_runs(
     request: HttpRequest, filters: Query[RunFilter], sort: str = "-id", limit: Limit = 50, cursor: str = ""
-) -> RunList:
+) -> HttpResponse:
     """Newest first, or by `sort`: a column, `metrics.<name>` (or `.min`, `.max`, `.mean` of it) or `params.<path>`.
 
     `-` in front turns it round; runs that have no value come last either way.
     """
-    runs = with_relations(matching(request, filters))
-    found = tables.page(runs, sort=_sort(sort), cursor=cursor, limit=limit)
-    return RunList(items=run_outputs(request, found.items), next=found.next)
+    rows_of = with_relations(Run.objects.all())
+    found = tables.page(matching(request, filters), sort=_sort(sort), cursor=cursor, limit=limit, rows_of=rows_of)
+    return run_list(request, found.items, found.next)
 
 
 @router.post("", response={201: RunOutput})

@@ -146,31 +146,41 @@ def _below(family: Family, path: Sequence[str], at: int) -> Column:
         raise Fault(at + len(family.name) + 1, fault.expected) from None
 
 
-MOST_PARTS, LONGEST_PART = 12, 200
+MOST_PARTS, LONGEST_PART, TELLING = 12, 200, 200
 
 
-def _param(parts: Sequence[str]) -> Column:
-    if len(parts) > MOST_PARTS:
-        raise Fault(0, f"a path of at most {MOST_PARTS} names")
-    found = types.below(F("spec"), *parts)
-    return Column(types.JSON, found, values=_values_at(parts), order=Order(types.json_key(found), is_json=True))
+def _documents(field: str) -> Callable[[Sequence[str]], Column]:
+    """The columns below a JSON field: what lies in it at a path."""
+
+    def column(parts: Sequence[str]) -> Column:
+        if len(parts) > MOST_PARTS:
+            raise Fault(0, f"a path of at most {MOST_PARTS} names")
+        found = types.below(F(field), *parts)
+        order = Order(types.json_key(found), is_json=True)
+        return Column(types.JSON, found, values=_values_at(field, parts), order=order)
+
+    return column
 
 
-def _values_at(parts: Sequence[str]) -> Callable[[QuerySet[Run]], Sequence[str]]:
+def _values_at(field: str, parts: Sequence[str]) -> Callable[[QuerySet[Run]], Sequence[str]]:
     def values(runs: QuerySet[Run]) -> Sequence[str]:
-        text = types.json_text(types.below(F("spec"), *parts))
+        text = types.json_text(types.below(F(field), *parts))
         newest = runs.order_by("-id").annotate(found=text).values_list("found", flat=True)[:MOST_OFFERED]
         return sorted({value for value in newest if value is not None and len(value) <= LONGEST_PART})
 
     return values
 
 
-def _paths(runs: QuerySet[Run]) -> Sequence[tuple[str, ...]]:
+def _paths(field: str) -> Callable[[QuerySet[Run]], Sequence[tuple[str, ...]]]:
     """The paths to plain values in the specs of the newest runs; `method` stands for `method.name` too."""
-    found: set[tuple[str, ...]] = set()
-    for spec in runs.order_by("-id").values_list("spec", flat=True)[:200]:
-        found |= set(_leaves(spec, ()))
-    return sorted(found)
+
+    def paths(runs: QuerySet[Run]) -> Sequence[tuple[str, ...]]:
+        found: set[tuple[str, ...]] = set()
+        for document in runs.order_by("-id").values_list(field, flat=True)[:TELLING]:
+            found |= set(_leaves(document, ()))
+        return sorted(found)
+
+    return paths
 
 
 def _leaves(value: object, path: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -180,4 +190,5 @@ def _leaves(value: object, path: tuple[str, ...]) -> list[tuple[str, ...]]:
     return own + [leaf for key, inner in value.items() for leaf in _leaves(inner, (*path, str(key)))]
 
 
-register(Family("params", _param, _paths))
+register(Family("params", _documents("spec"), _paths("spec")))
+register(Family("facts", _documents("facts"), _paths("facts")))
