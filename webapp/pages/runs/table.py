@@ -21,6 +21,7 @@ from webapp.metrics.queries import summaries
 from webapp.pages.queries import run_count
 from webapp.pages.runs.cells import Seen, cells
 from webapp.pages.runs.columns import SPEED, Column, column
+from webapp.runs.language import is_indexed, is_query
 from webapp.runs.models import Run
 from webapp.runs.paging import Order, Slice, cut
 from webapp.runs.queries import positions
@@ -29,6 +30,7 @@ from webapp.runs.tables import MOST_CHARACTERS, matching
 
 PAGE_ROWS = 50
 COUNTED = 1000  # runs of a filter that are counted: each further one costs, and the number says no more
+SEARCHED = 20_000  # newest runs in which is counted what no index finds
 TELLING_RUNS = 300
 MOST_COLUMNS = 40
 COMMAS = re.compile(r'(?:"[^"]*"|[^,"])+')  # what stands between commas; one in quotes is a part of a name
@@ -200,10 +202,22 @@ def table(project: Project, query: Query) -> Table:
     found = _slice(runs, query, columns)
     query = replace(query, after="", before="") if found.previous is None else query
     is_all = found.next is None and found.previous is None
-    count = Count(len(found.items), False) if is_all else counted(runs)
-    total = run_count(project.pk) if query.is_filtered or count.is_more else count.number
+    count = Count(len(found.items), False) if is_all else _count(project, runs, query, len(found.items))
+    total = count.number if is_all and not query.is_filtered else run_count(project.pk)
     rows = _rows(project, found.items, columns)
     return Table(query, _heads(query, columns), rows, count, total, found.next, found.previous)
+
+
+def _count(project: Project, runs: QuerySet[Run], query: Query, shown: int) -> Count:
+    """Of all runs, exactly. What no index finds is counted among the newest runs only."""
+    if not query.is_filtered:
+        return Count(run_count(project.pk), False)
+    if not query.q or (is_query(query.q) and is_indexed(query.q)):
+        return counted(runs)
+    older = runs_of(project).order_by("-id").values_list("pk", flat=True)[SEARCHED : SEARCHED + 1]
+    for oldest in older:
+        return Count(max(shown, counted(runs.filter(pk__gt=oldest)).number), True)
+    return counted(runs)
 
 
 def counted(runs: QuerySet[Run]) -> Count:

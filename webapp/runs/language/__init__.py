@@ -23,7 +23,7 @@ text is plain words. `lr=0.1` is a word (there is no column lr), `lr = 0.1` is a
 from __future__ import annotations
 
 from webapp.runs.language.columns import Family, register
-from webapp.runs.language.compiling import condition, order_of
+from webapp.runs.language.compiling import condition, is_indexed, order_of
 from webapp.runs.language.errors import BadQuery
 from webapp.runs.language.parsing import MOST_CHARACTERS, parse
 from webapp.runs.language.printing import part_text, text_of
@@ -34,6 +34,7 @@ __all__ = [
     "BadQuery",
     "Family",
     "condition",
+    "is_indexed",
     "is_query",
     "order_of",
     "parse",

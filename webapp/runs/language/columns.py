@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.db.models import F, FloatField, Q, QuerySet
 from django.db.models.functions import Coalesce, Extract, Now
 
-from webapp.runs.language import tree, types
+from webapp.runs.language import documents, tree, types
 from webapp.runs.language.parsing import Fault
 from webapp.runs.language.types import Expression, Type
 from webapp.runs.models import Run
@@ -25,7 +25,8 @@ class Column:
     """What a name stands for. `within` wraps a condition on `expression` that holds elsewhere (of a series of the run).
 
     `values(runs)` are some that runs of a query have, for completion. `order`: how runs are sorted by it; by its
-    expression when it is None.
+    expression when it is None. `quick(operator, value)` is the comparison as a condition that is never unknown and that
+    the database estimates from what it knows of the documents; None where there is no such one.
     """
 
     type: Type
@@ -33,6 +34,7 @@ class Column:
     within: Callable[[Q], Q] = lambda condition: condition
     values: Callable[[QuerySet[Run]], Sequence[str]] = lambda runs: ()
     order: Order | None = None
+    quick: Callable[[str, tree.Value], Q | None] = lambda operator, value: None
 
 
 class Family(NamedTuple):
@@ -157,7 +159,8 @@ def _documents(field: str) -> Callable[[Sequence[str]], Column]:
             raise Fault(0, f"a path of at most {MOST_PARTS} names")
         found = types.below(F(field), *parts)
         order = Order(types.json_key(found), is_json=True)
-        return Column(types.JSON, found, values=_values_at(field, parts), order=order)
+        quick = documents.quick(field, parts)
+        return Column(types.JSON, found, values=_values_at(field, parts), order=order, quick=quick)
 
     return column
 
