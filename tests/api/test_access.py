@@ -100,6 +100,7 @@ ROUTES = [
     route("delete_upload", "DELETE", lambda w: f"/projects/alpha/uploads/{w.upload.pk}", editors(204)),
     route("list_runs", "GET", "/runs?project=alpha", members(200)),
     route("submit_run", "POST", "/runs", editors(201), {"project": "alpha", "spec": scene.SPEC}),
+    route("complete_query", "GET", "/runs/completions?project=alpha&q=na", members(200)),
     route("get_run", "GET", of_run(""), members(200)),
     route("update_run", "PATCH", of_run(""), editors(200), {"name": "other"}),
     route("delete_run", "DELETE", of_run(""), editors(204)),

@@ -13,13 +13,13 @@ from webapp.accounts.models import Role
 from webapp.api.access import project_or_404, run_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import Invalid
-from webapp.api.schemas.runs import RunChanges, RunInput, RunList, RunOutput
+from webapp.api.schemas.runs import CompletionItem, CompletionOutput, RunChanges, RunInput, RunList, RunOutput
 from webapp.api.serializers import run_list, run_output, with_relations
 from webapp.api.wire import refuse_non_finite
 from webapp.metrics.models import NAME_LENGTH
 from webapp.runs import actions, tables
 from webapp.runs.actions.outside import EXTERNAL
-from webapp.runs.language import part_text
+from webapp.runs.language import complete, part_text
 from webapp.runs.models import Run
 
 router = Router()
@@ -37,6 +37,7 @@ class RunFilter(BaseModel):
 
 
 Limit = Annotated[int, Field(ge=1, le=tables.MOST)]
+Text = Annotated[str, Field(max_length=tables.MOST_CHARACTERS)]
 METRIC = "metric."
 KEY = "For kind external: sent again with the same key (up to 200 characters), the request makes no second run."
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description=KEY)]
@@ -69,6 +70,18 @@ def submit_run(request: HttpRequest, body: RunInput, key: Key = None) -> Status[
     else:
         run = actions.submit(project=project, user=user, **fields)
     return Status(201, run_output(request, run))
+
+
+@router.get("/completions", response=CompletionOutput)
+def complete_query(request: HttpRequest, project: str, q: Text = "", at: int | None = None) -> CompletionOutput:
+    """What may stand at a character of a query over a project's runs: columns, metrics, operators, values.
+
+    `at` counts characters from 0; the end of `q` when left out. Names and values are those of the newest runs.
+    """
+    runs = Run.objects.filter(project=project_or_404(user_of(request), project), deleted_at=None)
+    found = complete(q, len(q) if at is None else at, runs)
+    items = [CompletionItem(text=item.text, label=item.label, kind=item.kind) for item in found.items]
+    return CompletionOutput(start=found.start, end=found.end, items=items)
 
 
 @router.get("/{int:run_id}", response=RunOutput)

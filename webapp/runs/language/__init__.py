@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from webapp.runs.language.columns import Family, register
 from webapp.runs.language.compiling import condition, is_indexed, order_of
+from webapp.runs.language.completing import Completion, complete
 from webapp.runs.language.errors import BadQuery
 from webapp.runs.language.parsing import MOST_CHARACTERS, parse
 from webapp.runs.language.printing import part_text, text_of
@@ -32,7 +33,9 @@ from webapp.runs.language.telling import is_query
 __all__ = [
     "MOST_CHARACTERS",
     "BadQuery",
+    "Completion",
     "Family",
+    "complete",
     "condition",
     "is_indexed",
     "is_query",

@@ -17,7 +17,7 @@ from webapp.runs.paging import Order
 from webapp.runs.states import ACTIVE, FINAL, Status
 
 GROUPS = {"active": ACTIVE, "final": FINAL, "ended": FINAL, "waiting": frozenset({Status.QUEUED, Status.PAUSED})}
-MOST_OFFERED = 1000
+MOST_OFFERED = 1000  # newest runs whose values are offered
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,13 @@ class Column:
 class Family(NamedTuple):
     """Columns below one name. `column(parts)` raises Fault at 0 for a path that can't be.
 
-    `names(runs)` and `endings` are what completion offers: paths, and words that may end one.
+    `names(runs, typed)` and `endings` are what completion offers: paths, among them those that begin with what is typed
+    and some of those that contain it, and words that may end one.
     """
 
     name: str
     column: Callable[[Sequence[str]], Column]
-    names: Callable[[QuerySet[Run]], Sequence[tuple[str, ...]]]
+    names: Callable[[QuerySet[Run], str], Sequence[tuple[str, ...]]]
     endings: Sequence[str] = ()
 
 
@@ -59,15 +60,15 @@ def _statuses(runs: QuerySet[Run]) -> Sequence[str]:
 
 def _distinct(field: str) -> Callable[[QuerySet[Run]], Sequence[str]]:
     def values(runs: QuerySet[Run]) -> Sequence[str]:
-        found = runs.order_by().values_list(field, flat=True).exclude(**{field: None}).distinct()
-        return sorted(str(value) for value in found[:MOST_OFFERED])
+        newest = runs.order_by("-id").values_list(field, flat=True)[:MOST_OFFERED]
+        return sorted({str(value) for value in newest if value})
 
     return values
 
 
 def _tags(runs: QuerySet[Run]) -> Sequence[str]:
-    found = runs.order_by().exclude(tags=[]).values_list("tags", flat=True).distinct()[:MOST_OFFERED]
-    return sorted({tag for tags in found for tag in tags})
+    newest = runs.order_by("-id").values_list("tags", flat=True)[:MOST_OFFERED]
+    return sorted({tag for tags in newest for tag in tags})
 
 
 def _compare_status(expression: Expression, operator: str, value: tree.Value) -> Q:
@@ -174,10 +175,10 @@ def _values_at(field: str, parts: Sequence[str]) -> Callable[[QuerySet[Run]], Se
     return values
 
 
-def _paths(field: str) -> Callable[[QuerySet[Run]], Sequence[tuple[str, ...]]]:
+def _paths(field: str) -> Callable[[QuerySet[Run], str], Sequence[tuple[str, ...]]]:
     """The paths to plain values in the specs of the newest runs; `method` stands for `method.name` too."""
 
-    def paths(runs: QuerySet[Run]) -> Sequence[tuple[str, ...]]:
+    def paths(runs: QuerySet[Run], typed: str) -> Sequence[tuple[str, ...]]:
         found: set[tuple[str, ...]] = set()
         for document in runs.order_by("-id").values_list(field, flat=True)[:TELLING]:
             found |= set(_leaves(document, ()))
