@@ -20,14 +20,14 @@ MEMBERS = dict.fromkeys(ROLES, 200) | {"anonymous": TO_SIGN_IN, "stranger": 404}
 EDITORS = MEMBERS | {"viewer": 403}
 READ_BY_MEMBERS = {
     "runs", "run", "run-log", "run-config", "run-artifacts", "run-attempts", "run-provenance", "run-head", "run-figure",
-    "run-panels",
+    "run-panels", "runs-columns",
 }  # fmt: skip
 READ_BY_EDITORS = {"run-new", "run-edit", "run-delete"}
 WRITTEN_BY_EDITORS = {
     "runs-bulk", "run-new", "run-plan", "run-fits", "run-edit", "run-cancel", "run-pause", "run-resume", "run-requeue",
     "run-delete", "run-layout-save", "run-layout-delete",
 }  # fmt: skip
-OF_A_PROJECT = {"runs", "runs-bulk", "run-new", "run-plan", "run-fits", "run-layout-save"}
+OF_A_PROJECT = {"runs", "runs-bulk", "runs-columns", "run-new", "run-plan", "run-fits", "run-layout-save"}
 NAMES = sorted(str(pattern.name) for pattern in urlpatterns)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from webapp.pages.views import run, run_actions, run_figures, run_new, run_panels, runs, runs_bulk
+from webapp.pages.views import run, run_actions, run_figures, run_new, run_panels, runs, runs_bulk, runs_columns
 
 urlpatterns: list[URLPattern] = [
     path("", runs.runs, name="runs"),
+    path("columns/", runs_columns.columns, name="runs-columns"),
     path("bulk/", runs_bulk.runs_bulk, name="runs-bulk"),
     path("new/", run_new.new, name="run-new"),
     path("new/plan/", run_new.plan, name="run-plan"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -40,6 +41,7 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
         "error": error,
         "query": query,
         "may_edit": request.role != Role.VIEWER,
+        "columns_url": reverse("runs-columns", args=[project.slug]) + query.url_query(),
         "compare_url": f"{reverse('compare')}?{query.chosen(project)}",
         "crumbs": [{"label": "Runs"}],
     }
@@ -73,4 +75,9 @@ def _known(project: Project, asked: tuple[str, ...]) -> tuple[str, ...]:
 def _controls(project: Project) -> dict[str, object]:
     """What the filter offers; the table alone, which is asked for often, does without."""
     offered = tables.offered(project)
-    return {"statuses": ["active", *Status.values, "ended"], "kinds": offered.kinds, "tags": offered.tags}
+    return {
+        "statuses": ["active", *Status.values, "ended"],
+        "kinds": offered.kinds,
+        "tags": offered.tags,
+        "completions_url": f"{reverse('api:complete_query')}?{urlencode({'project': project.slug})}",
+    }
