@@ -100,7 +100,9 @@ def test_the_form_leads_to_an_address_that_has_the_columns_in_order_and_the_filt
     assert heads == ["Run↓", "Tags", "a,bmean", "optimizer.lr"]
 
 
-@pytest.mark.parametrize("name", ["loss", "kind", "name", "user", "duration", "metrics.x", "a,b", 'a"b', "a b", "x.min"])
+@pytest.mark.parametrize(
+    "name", ["loss", "kind", "name", "user", "duration", "metrics.x", "a,b", 'a"b', "a b", "x.min"]
+)
 @pytest.mark.parametrize("aggregate", ["last", "min", "max", "mean"])
 def test_every_metric_has_a_name_that_means_it(name: str, aggregate: str) -> None:
     found = column(metric_column(name, aggregate))

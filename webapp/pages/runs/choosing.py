@@ -88,5 +88,5 @@ def _left(lines: Iterable[Line], words: Sequence[str], taken: set[str]) -> list[
 
 
 def _fits(line: Line, choice: Choice, words: Sequence[str], taken: set[str]) -> bool:
-    text = f"{line.label} {choice.label} {choice.name}".lower()
+    text = f"{line.label} {choice.label} {choice.name.removeprefix('metrics.')}".lower()
     return choice.name not in taken and all(word in text for word in words)
