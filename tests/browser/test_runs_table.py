@@ -90,7 +90,7 @@ def test_columns_are_chosen_in_order_and_remembered(opened: Open, team: Team, at
     expect(page.locator("#columns-shown li")).to_have_text([re.compile("Kind"), re.compile("Tags"), re.compile("mean")])
     page.get_by_label("Move mine/score mean to the left").click()
     page.keyboard.press("Enter")
-    page.locator("#columns-shown").get_by_label("Tags").uncheck()
+    page.locator("#columns-shown").get_by_role("checkbox", name="Tags").uncheck()
     page.locator(".dialog-end").get_by_role("button", name="Show these columns").click()
     expect(page.get_by_role("columnheader")).to_have_text([re.compile("Run"), "mine/score mean", "Kind"])
     assert "columns=metrics.mine%2Fscore.mean%2Ckind" in page.url

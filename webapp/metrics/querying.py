@@ -91,7 +91,7 @@ def names(runs: QuerySet[Run], typed: str = "") -> list[str]:
     these runs have. So of 12,000 names in each of 100,000 runs no more than that is read.
     """
     newest, values = runs.order_by("-id").values("id")[:TELLING_RUNS].query.sql_with_params()
-    limits = [MOST_READ, typed, typed, MOST_FOUND, typed, typed, MOST_FOUND]
+    limits: list[int | str] = [MOST_READ, typed, typed, MOST_FOUND, typed, typed, MOST_FOUND]
     with connection.cursor() as cursor:
         cursor.execute(FOUND.format(newest=newest), [*values, *limits])
         return [name for (name,) in cursor.fetchall()]

@@ -102,7 +102,7 @@ def _sorted(part: _Part, order: Order, place: Place | None, descending: bool, is
 
 def _read(sorted_: Runs, rows_of: Runs) -> list[Run]:
     """The rows in this order, each with its `sort_key`; one that is deleted meanwhile is left out."""
-    keys: dict[int, Any] = dict(sorted_.values_list("pk", "sort_key"))
+    keys: dict[int, Any] = dict(sorted_.values_list("pk", "sort_key"))  # type: ignore[misc]
     found = rows_of.in_bulk(list(keys))
     for number, run in found.items():
         run.sort_key = keys[number]  # type: ignore[attr-defined]
