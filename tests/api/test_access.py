@@ -111,6 +111,7 @@ ROUTES = [
     route("edit_view", "PATCH", of_view(""), editors(200), {"is_default": True}),
     route("delete_view", "DELETE", of_view(""), editors(204)),
     route("submit_run", "POST", "/runs", editors(201), {"project": "alpha", "spec": scene.SPEC}),
+    route("complete_query", "GET", "/runs/completions?project=alpha&q=na", members(200)),
     route("get_run", "GET", of_run(""), members(200)),
     route("update_run", "PATCH", of_run(""), editors(200), {"name": "other"}),
     route("delete_run", "DELETE", of_run(""), editors(204)),

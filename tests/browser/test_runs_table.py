@@ -6,7 +6,7 @@ import re
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.training import log_points, running
@@ -80,17 +80,103 @@ def test_ticked_runs_are_cancelled_together_and_deleting_asks(opened: Open, team
     expect(page.locator("#runs-table .open")).to_have_text(["second", "first"])
 
 
-def test_columns_are_chosen_and_remembered(opened: Open, team: Team, attempt: Attempt) -> None:
-    log_points(attempt.run, "mine/score", [1], [0.5])
-    page = opened(reverse("runs", args=[team.project.slug]))
-    page.locator("#columns summary").click()
-    page.get_by_label("mine/score").check()
-    page.get_by_label("Tags", exact=True).uncheck()
-    page.get_by_role("button", name="Show these columns").click()
-    expect(page.get_by_role("columnheader", name="mine/score")).to_be_visible()
+def test_columns_are_chosen_in_order_and_remembered(opened: Open, team: Team, attempt: Attempt) -> None:
+    log_points(attempt.run, "mine/score", [1, 2], [0.5, 1.5])
+    page = opened(reverse("runs", args=[team.project.slug]) + "?columns=kind,tags")
+    page.get_by_role("link", name="Columns").click()
+    page.get_by_label("Find a column").fill("score me")
+    expect(page.locator("#columns-found input")).to_have_count(1)
+    page.get_by_label("mine/score mean").click()
+    expect(page.locator("#columns-shown li")).to_have_text([re.compile("Kind"), re.compile("Tags"), re.compile("mean")])
+    page.get_by_label("Move mine/score mean to the left").click()
+    page.keyboard.press("Enter")
+    page.locator("#columns-shown").get_by_role("checkbox", name="Tags").uncheck()
+    page.locator(".dialog-end").get_by_role("button", name="Show these columns").click()
+    expect(page.get_by_role("columnheader")).to_have_text([re.compile("Run"), "mine/score mean", "Kind"])
+    assert "columns=metrics.mine%2Fscore.mean%2Ckind" in page.url
     page.goto(reverse("runs", args=[team.project.slug]))
-    expect(page.get_by_role("columnheader", name="mine/score")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="mine/score mean")).to_be_visible()
     expect(page.get_by_role("columnheader", name="Tags")).to_have_count(0)
+
+
+def field_of(page: Page) -> Locator:
+    return page.get_by_label("Filter by name")
+
+
+def test_a_query_is_written_with_the_keys_alone(opened: Open, team: Team, waiting: list[Run]) -> None:
+    for run, value in zip(waiting, (1.0, 3.0), strict=True):
+        log_points(run, "eval/loss", [1], [value])
+    page = opened(reverse("runs", args=[team.project.slug]))
+    field, options = field_of(page), page.get_by_role("listbox").get_by_role("option")
+    field.press_sequentially("metr")
+    expect(options).to_have_text([re.compile("metrics")])
+    assert field.get_attribute("aria-expanded") == "true" and field.get_attribute("role") == "combobox"
+    field.press("ArrowDown")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    assert field.get_attribute("aria-activedescendant") == options.first.get_attribute("id")
+    field.press("Tab")  # takes the chosen one, and the focus stays
+    expect(field).to_have_value("metrics.")
+    expect(page.get_by_role("option", name="eval/loss")).to_be_visible()
+    field.press("ArrowDown")
+    field.press("Enter")
+    expect(field).to_have_value("metrics.eval/loss")
+    field.press_sequentially(" ")
+    expect(options.first).to_have_text(re.compile("="))
+    field.press("Escape")
+    expect(page.get_by_role("listbox")).to_be_hidden()
+    expect(field).to_have_value("metrics.eval/loss ")
+    expect(page.locator("#filter-error")).to_contain_text("^")
+    field.press_sequentially("< 2")
+    expect(page.locator("#runs-table .open")).to_have_text(["second"])
+    expect(page.locator("#filter-error")).to_be_hidden()
+    field.press_sequentially(" and tags = 'no")
+    expect(page.locator("#filter-q-status")).to_have_text("No suggestion")
+
+
+def test_the_caret_below_an_error_stands_under_its_character(opened: Open, team: Team, waiting: list[Run]) -> None:
+    page = opened(reverse("runs", args=[team.project.slug]))
+    field_of(page).fill("status = 'failed' or loss < 2")
+    error = page.locator("#filter-error")
+    expect(error).to_contain_text("^")
+    line, caret = error.inner_text().splitlines()[-2:]
+    assert line[caret.index("^") :] == "loss < 2"
+    family = error.evaluate("element => getComputedStyle(element).whiteSpace + getComputedStyle(element).fontFamily")
+    assert family.startswith("pre") and "mono" in family.lower()
+
+
+def test_a_click_takes_an_option_and_characters_beyond_16_bits_are_counted_once(
+    opened: Open, team: Team, waiting: list[Run]
+) -> None:
+    page = opened(reverse("runs", args=[team.project.slug]))
+    field_of(page).press_sequentially("name = '\U0001f40d' and stat")
+    page.get_by_role("option", name="status").click()
+    expect(field_of(page)).to_have_value("name = '\U0001f40d' and status")
+    expect(field_of(page)).to_be_focused()
+
+
+def test_query_sort_column_and_next_page_together(opened: Open, team: Team) -> None:
+    runs = [scene.submit(team.project, user=team.people["editor"], name=f"r{number:02}") for number in range(14)]
+    for number, run in enumerate(runs):
+        log_points(run, "eval/loss", [1, 2], [number, number + 1.0])
+    page = opened(reverse("runs", args=[team.project.slug]) + "?rows=10&columns=metrics.eval/loss.mean")
+    field_of(page).press_sequentially("metrics.ev")
+    page.get_by_role("option", name="eval/loss").click()
+    field_of(page).press_sequentially(".me")
+    page.get_by_role("option", name="mean").click()
+    field_of(page).press_sequentially(" > 1")
+    expect(page.locator("#runs-table .open").first).to_have_text("r13")
+    expect(page.locator("#runs-table")).to_contain_text("10 of 13")
+    page.get_by_role("columnheader").get_by_role("link", name="eval/loss mean").click()
+    expect(page.locator("#runs-table .open").first).to_have_text("r01")
+    page.get_by_role("link", name="Columns").click()
+    page.get_by_label("Find a column").fill("max")
+    page.get_by_label("eval/loss max").click()
+    page.locator(".dialog-end").get_by_role("button", name="Show these columns").click()
+    expect(page.get_by_role("columnheader", name="eval/loss max")).to_be_visible()
+    page.get_by_role("link", name="Next").click()
+    expect(page.locator("#runs-table .open")).to_have_text(["r11", "r12", "r13"])
+    expect(page.locator("#runs-table td")).to_have_text(["11.5", "12", "12.5", "13", "13.5", "14"])
+    expect(field_of(page)).to_have_value("metrics.eval/loss.mean > 1")
 
 
 def test_a_phone_scrolls_the_table_inside_its_frame(opened: Open, team: Team, waiting: list[Run]) -> None:

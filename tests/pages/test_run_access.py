@@ -22,7 +22,7 @@ MEMBERS = dict.fromkeys(ROLES, 200) | {"anonymous": TO_SIGN_IN, "stranger": 404}
 EDITORS = MEMBERS | {"viewer": 403}
 READ_BY_MEMBERS = {
     "runs", "run", "run-log", "run-config", "run-artifacts", "run-attempts", "run-provenance", "run-head", "run-figure",
-    "run-panels", "run-export", "run-views", "run-view",
+    "run-panels", "run-export", "run-views", "run-view", "runs-columns",
 }  # fmt: skip
 READ_BY_EDITORS = {"run-new", "run-edit", "run-delete"}
 WRITTEN_BY_EDITORS = {
@@ -30,8 +30,8 @@ WRITTEN_BY_EDITORS = {
     "run-delete", "run-layout-save", "run-layout-delete", "run-view-save", "run-view-change", "run-view-delete",
 }  # fmt: skip
 OF_A_PROJECT = {
-    "runs", "runs-bulk", "run-new", "run-plan", "run-fits", "run-layout-save", "run-export", "run-views",
-    "run-view-save",
+    "runs", "runs-bulk", "runs-columns", "run-new", "run-plan", "run-fits", "run-layout-save", "run-export",
+    "run-views", "run-view-save",
 }  # fmt: skip
 OF_A_VIEW = {"run-view", "run-view-change", "run-view-delete"}
 NAMES = sorted(str(pattern.name) for pattern in urlpatterns)

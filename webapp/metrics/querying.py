@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from django.db import connection
 from django.db.models import Exists, F, FilteredRelation, FloatField, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Cast, NullIf
 from django.db.models.lookups import LessThan
@@ -72,9 +73,32 @@ def _of(name: str) -> Callable[[Q], Q]:
     return within
 
 
-def _names(runs: QuerySet[Run]) -> list[tuple[str, ...]]:
-    names = Series.objects.filter(run__in=runs.order_by().values("pk"), count__gt=0).values_list("name", flat=True)
-    return [(name,) for name in sorted(names.distinct())]
+TELLING_RUNS, MOST_READ, MOST_FOUND = 300, 24_000, 60
+FOUND = """
+    WITH newest AS ({newest}),
+    somewhere AS (SELECT name FROM (SELECT name FROM newest JOIN series ON run_id = newest.id LIMIT %s) AS few
+                  WHERE strpos(lower(name), lower(%s)) > 0),
+    begun AS (SELECT name FROM newest, LATERAL (SELECT name FROM series WHERE run_id = newest.id AND name >= %s
+                                                ORDER BY name LIMIT %s) AS next WHERE starts_with(name, %s))
+    SELECT name FROM (SELECT name FROM begun UNION SELECT name FROM somewhere) AS found
+    ORDER BY starts_with(name, %s) DESC, name LIMIT %s"""
 
 
-FAMILY = Family("metrics", column, _names, endings=tuple(AGGREGATES))
+def names(runs: QuerySet[Run], typed: str = "") -> list[str]:
+    """Up to 60 metrics of the newest 300 runs: those that begin with what is typed, then those that contain it.
+
+    What begins with it is walked in the index of each run; what contains it is found among the first 24,000 names that
+    these runs have. So of 12,000 names in each of 100,000 runs no more than that is read.
+    """
+    newest, values = runs.order_by("-id").values("id")[:TELLING_RUNS].query.sql_with_params()
+    limits: list[int | str] = [MOST_READ, typed, typed, MOST_FOUND, typed, typed, MOST_FOUND]
+    with connection.cursor() as cursor:
+        cursor.execute(FOUND.format(newest=newest), [*values, *limits])
+        return [name for (name,) in cursor.fetchall()]
+
+
+def _paths(runs: QuerySet[Run], typed: str) -> list[tuple[str, ...]]:
+    return [(name,) for name in names(runs, typed)]
+
+
+FAMILY = Family("metrics", column, _paths, endings=tuple(AGGREGATES))

@@ -59,7 +59,7 @@ class Chrome:
     def search_url(self) -> str:
         return reverse("runs", args=[self.project.slug]) if self.project else ""
 
-    @property
+    @cached_property
     def new_run_url(self) -> str:
         """Where the key `n` leads; empty to those who may not queue runs."""
         if self.project is None or not allows(self.request.user, self.project, Role.EDITOR):

@@ -95,6 +95,14 @@ class Run(models.Model):
             models.Index(fields=["queue", "-priority", "rank", "id"], name="runs_queued", condition=Q(status="queued")),
             models.Index(fields=["status"], name="runs_active", condition=Q(status__in=sorted(ACTIVE))),
             GinIndex(fields=["tags"], name="runs_tags"),
+            GinIndex(fields=["spec"], name="runs_spec", opclasses=["jsonb_path_ops"]),  # params.x = 'y'
+            # a table of runs sorted by each; what is in none of them (step, phase) is what changes while a run runs
+            models.Index(fields=["project", "name", "id"], name="runs_by_name", condition=Q(deleted_at=None)),
+            models.Index(fields=["project", "status", "id"], name="runs_by_status", condition=Q(deleted_at=None)),
+            models.Index(fields=["project", "created_by", "id"], name="runs_by_user", condition=Q(deleted_at=None)),
+            models.Index(
+                fields=["project", "started_at", "ended_at", "id"], name="runs_by_time", condition=Q(deleted_at=None)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -46,14 +46,20 @@ class Place(NamedTuple):
     run_id: int
 
 
-def cut(runs: Runs, order: Order, sort: str, limit: int, after: str = "", before: str = "") -> Slice:
-    """The rows after one, or the last ones before one. `sort` names the order, `-` in front turns it round."""
+def cut(
+    runs: Runs, order: Order, sort: str, limit: int, after: str = "", before: str = "", rows_of: Runs | None = None
+) -> Slice:
+    """The rows after one, or the last ones before one. `sort` names the order, `-` in front turns it round.
+
+    `rows_of` has the rows that are shown, by their numbers: then 100,000 of them are sorted by key and number alone.
+    """
     place = decoded(after or before, sort) if after or before else None
     descending, is_back = sort.startswith("-"), bool(before and not after)
     rows: list[Run] = []
     for part in _parts(runs, order, place, is_back):
         if len(rows) <= limit:
-            rows += _read(part, order, place, descending, is_back, limit + 1 - len(rows))
+            sorted_ = _sorted(part, order, place, descending, is_back)[: limit + 1 - len(rows)]
+            rows += sorted_ if rows_of is None else _read(sorted_, rows_of)
     more, rows = len(rows) > limit, rows[:limit]
     rows = rows[::-1] if is_back else rows
     following = more or is_back
@@ -82,16 +88,25 @@ def _parts(runs: Runs, order: Order, place: Place | None, is_back: bool) -> list
     return [lacking] if is_lacking else [having, lacking]
 
 
-def _read(part: _Part, order: Order, place: Place | None, descending: bool, is_back: bool, count: int) -> list[Run]:
+def _sorted(part: _Part, order: Order, place: Place | None, descending: bool, is_back: bool) -> Runs:
     runs, way_down = part.runs, descending != is_back
     is_never_null = order.having is not None or _is_never_null(runs, order.expression)
     if place is not None and part.starts_at_place:
         runs = runs.filter(_beyond(place, way_down, is_back, order.is_json, is_never_null))
     by = "-id" if way_down else "id"
     if is_never_null:  # an index is walked only in an order that says nothing of nulls
-        return list(runs.order_by(OrderBy(F("sort_key"), descending=way_down), by)[:count])
+        return runs.order_by(OrderBy(F("sort_key"), descending=way_down), by)
     key = OrderBy(F("sort_key"), descending=way_down, nulls_first=is_back or None, nulls_last=not is_back or None)
-    return list(runs.order_by(key, by)[:count])
+    return runs.order_by(key, by)
+
+
+def _read(sorted_: Runs, rows_of: Runs) -> list[Run]:
+    """The rows in this order, each with its `sort_key`; one that is deleted meanwhile is left out."""
+    keys: dict[int, Any] = dict(sorted_.values_list("pk", "sort_key"))  # type: ignore[misc]
+    found = rows_of.in_bulk(list(keys))
+    for number, run in found.items():
+        run.sort_key = keys[number]  # type: ignore[attr-defined]
+    return [found[number] for number in keys if number in found]
 
 
 def _is_never_null(runs: Runs, expression: BaseExpression | Combinable | None) -> bool:

@@ -87,13 +87,14 @@ def page(
     cursor: str = "",
     limit: int = 50,
     expression: BaseExpression | Combinable | None = None,
+    rows_of: QuerySet[Run] | None = None,
 ) -> Page:
     """One page. `sort` is a column of SORTS or of the language, with `-` for descending; empty values come last.
 
-    `expression` sorts by something else; then only the `-` of `sort` is looked at. Raises Invalid for an unknown
-    column, a bad cursor and a limit outside 1 to 500.
+    `expression` sorts by something else; then only the `-` of `sort` is looked at. `rows_of`: see paging.cut. Raises
+    Invalid for an unknown column, a bad cursor and a limit outside 1 to 500.
     """
-    found = slice_of(runs, sort=sort, after=cursor, limit=limit, expression=expression)
+    found = slice_of(runs, sort=sort, after=cursor, limit=limit, expression=expression, rows_of=rows_of)
     return Page(found.items, found.next)
 
 
@@ -105,12 +106,13 @@ def slice_of(
     before: str = "",
     limit: int = 50,
     expression: BaseExpression | Combinable | None = None,
+    rows_of: QuerySet[Run] | None = None,
 ) -> Slice:
     """Like `page`, also backwards: the last rows before the cursor `before`."""
     if not 1 <= limit <= MOST:
         raise Invalid.field("limit", f"limit must lie between 1 and {MOST}, not {limit}.")
     order = Order(expression) if expression is not None else order_of(sort)
-    return paging.cut(runs, order, sort, limit, after, before)
+    return paging.cut(runs, order, sort, limit, after, before, rows_of)
 
 
 def order_of(sort: str) -> Order:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from ninja import Header, Query, Router, Status
 from pydantic import BaseModel, Field
 
@@ -13,13 +13,13 @@ from webapp.accounts.models import Role
 from webapp.api.access import project_or_404, run_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import Invalid
-from webapp.api.schemas.runs import RunChanges, RunInput, RunList, RunOutput
-from webapp.api.serializers import run_output, run_outputs, with_relations
+from webapp.api.schemas.runs import CompletionItem, CompletionOutput, RunChanges, RunInput, RunList, RunOutput
+from webapp.api.serializers import run_list, run_output, with_relations
 from webapp.api.wire import refuse_non_finite
 from webapp.metrics.models import NAME_LENGTH
 from webapp.runs import actions, tables
 from webapp.runs.actions.outside import EXTERNAL
-from webapp.runs.language import part_text
+from webapp.runs.language import complete, part_text
 from webapp.runs.models import Run
 
 router = Router()
@@ -37,6 +37,7 @@ class RunFilter(BaseModel):
 
 
 Limit = Annotated[int, Field(ge=1, le=tables.MOST)]
+Text = Annotated[str, Field(max_length=tables.MOST_CHARACTERS)]
 METRIC = "metric."
 KEY = "For kind external: sent again with the same key (up to 200 characters), the request makes no second run."
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description=KEY)]
@@ -45,14 +46,14 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", description=KEY)]
 @router.get("", response=RunList)
 def list_runs(
     request: HttpRequest, filters: Query[RunFilter], sort: str = "-id", limit: Limit = 50, cursor: str = ""
-) -> RunList:
+) -> HttpResponse:
     """Newest first, or by `sort`: a column, `metrics.<name>` (or `.min`, `.max`, `.mean` of it) or `params.<path>`.
 
     `-` in front turns it round; runs that have no value come last either way.
     """
-    runs = with_relations(matching(request, filters))
-    found = tables.page(runs, sort=sort_of(sort), cursor=cursor, limit=limit)
-    return RunList(items=run_outputs(request, found.items), next=found.next)
+    rows_of = with_relations(Run.objects.all())
+    found = tables.page(matching(request, filters), sort=sort_of(sort), cursor=cursor, limit=limit, rows_of=rows_of)
+    return run_list(request, found.items, found.next)
 
 
 @router.post("", response={201: RunOutput})
@@ -69,6 +70,18 @@ def submit_run(request: HttpRequest, body: RunInput, key: Key = None) -> Status[
     else:
         run = actions.submit(project=project, user=user, **fields)
     return Status(201, run_output(request, run))
+
+
+@router.get("/completions", response=CompletionOutput)
+def complete_query(request: HttpRequest, project: str, q: Text = "", at: int | None = None) -> CompletionOutput:
+    """What may stand at a character of a query over a project's runs: columns, metrics, operators, values.
+
+    `at` counts characters from 0; the end of `q` when left out. Names and values are those of the newest runs.
+    """
+    runs = Run.objects.filter(project=project_or_404(user_of(request), project), deleted_at=None)
+    found = complete(q, len(q) if at is None else at, runs)
+    items = [CompletionItem(text=item.text, label=item.label, kind=item.kind) for item in found.items]
+    return CompletionOutput(start=found.start, end=found.end, items=items)
 
 
 @router.get("/{int:run_id}", response=RunOutput)

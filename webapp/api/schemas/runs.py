@@ -150,6 +150,18 @@ class RunList(Output):
     next: str | None = Field(description="Pass it as `cursor` for the next page; null on the last.")
 
 
+class CompletionItem(Output):
+    text: str = Field(description="What to put in place of the characters from start to end.", examples=["metrics."])
+    label: str = Field(description="What to show.")
+    kind: str = Field(description="column, metrics, params, facts, operator, value or keyword.")
+
+
+class CompletionOutput(Output):
+    start: int
+    end: int
+    items: list[CompletionItem]
+
+
 class LogLineOutput(Output):
     id: int
     attempt: int | None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from django.db.models import F, FloatField
+from django.db.models import F, FloatField, Func, TextField, Value
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
-from django.db.models.functions import Cast, Coalesce, Extract, Now
+from django.db.models.functions import Cast, Coalesce, Extract, Now, NullIf
 
 from webapp.metrics.querying import LAST, split
 from webapp.metrics.querying import order as metric_order
@@ -27,7 +27,8 @@ class Column:
     numeric: bool = False
     order: Order | None = None
     metric: tuple[str, str] | None = None  # its name and the aggregate
-    param: tuple[str, ...] = ()  # a path of the spec
+    param: tuple[str, ...] = ()  # a path of `field`
+    field: str = ""  # the JSON that its cells are read from: spec, facts or result
 
     @property
     def is_metric(self) -> bool:
@@ -46,6 +47,14 @@ def _number(field: str, *path: str) -> Cast:
     return Cast(_key(field, *path), FloatField())
 
 
+def _source(field: str) -> Coalesce:
+    """What describe.model_of and data_of show."""
+    return Coalesce(*(_key("spec", field, key) for key in ("name", "architecture", "run", "path", "id", "upload")))
+
+
+_tags = NullIf(
+    Func(F("tags"), Value(" "), function="array_to_string", output_field=TextField()), Value("", TextField())
+)
 _trainable = _number("facts", "parameters", "trainable") / _number("facts", "parameters", "total")
 _progress = Cast(F("step"), FloatField()) / F("steps")
 _time = Extract(Coalesce(F("ended_at"), Now()) - F("started_at"), "epoch", output_field=FloatField())
@@ -56,20 +65,23 @@ COLUMNS: Mapping[str, Column] = {
         Column("status", "State", order=Order(F("status"))),
         Column("progress", "Progress", order=Order(_progress)),
         Column("kind", "Kind", order=Order(F("kind"))),
-        Column("method", "Method", order=Order(_key("spec", "method", "name"))),
-        Column("model", "Model"),
-        Column("data", "Data"),
-        Column("trainable", "Trainable", numeric=True, order=Order(_trainable)),
-        Column("memory", "Peak memory", numeric=True, order=Order(_number("result", "memory", "peak_bytes"))),
+        Column("method", "Method", order=Order(_key("spec", "method", "name")), field="spec"),
+        Column("model", "Model", order=Order(_source("model")), field="spec"),
+        Column("data", "Data", order=Order(_source("data")), field="spec"),
+        Column("trainable", "Trainable", numeric=True, order=Order(_trainable), field="facts"),
+        Column("memory", "Peak memory", numeric=True, order=Order(_number("result", "memory", "peak_bytes")),
+               field="result"),
         Column("speed", "tokens/s", numeric=True, order=metric_order(SPEED)),
         Column("time", "Time", numeric=True, order=Order(_time)),
-        Column("tags", "Tags"),
+        Column("tags", "Tags", order=Order(_tags)),
         Column("priority", "Priority", numeric=True, order=Order(F("priority"))),
         Column("queue", "Queue", order=Order(F("queue"))),
         Column("by", "By", order=Order(F("created_by__username"))),
         Column("created", "Created", numeric=True, order=Order(F("id"))),
     )
-}
+}  # fmt: skip
+ALIASES = {"duration": "time", "user": "by"}  # as the query language calls them
+FIELDS = {"params": "spec", "facts": "facts"}
 RUN = Column("name", "Run", order=Order(F("name")))
 BEFORE_METRICS = ("status", "progress", "method", "trainable")
 AFTER_METRICS = ("memory", "speed", "time", "tags")
@@ -81,6 +93,7 @@ def column(name: str) -> Column:
     """A built-in column, or that of the metric with this name."""
     if name == RUN.name:
         return RUN
+    name = ALIASES.get(name, name)
     if name in COLUMNS:
         return COLUMNS[name]
     return _family(name) or Column(
@@ -88,17 +101,22 @@ def column(name: str) -> Column:
     )
 
 
+def is_family(name: str) -> bool:
+    """Whether it is written as in the query language: metrics.loss.min, params.optimizer.lr, facts.model.layers."""
+    return name.startswith(("metrics.", *(f"{family}." for family in FIELDS)))
+
+
 def _family(name: str) -> Column | None:
-    """A column of the query language: an aggregate of a metric, or a parameter of the spec."""
-    if not name.startswith(("metrics.", "params.")):
+    """A column of the query language: an aggregate of a metric, a parameter of the spec or a fact."""
+    if not is_family(name):
         return None
     try:
         head, *path = Parser(name).alone().parts
         order = order_of(name)
     except (Fault, BadQuery):
         return None
-    if head == "params":
-        return Column(name, ".".join(path), order=order, param=tuple(path))
+    if head in FIELDS:
+        return Column(name, ".".join(path), order=order, param=tuple(path), field=FIELDS[head])
     metric, aggregate = split(path)
     label = SHORT.get(metric, metric)
     label = label if aggregate == LAST else f"{label} {aggregate}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from gpu_jobs import registry
@@ -35,6 +36,7 @@ def method_of(run: Run) -> str:
     return f"{_titles().get(name, name)} r{knobs['rank']}" if "rank" in knobs else _titles().get(name, name)
 
 
+@cache
 def _titles() -> dict[str, str]:
     families = (family for family in registry.families() if family not in ("optimizers", "schedules"))
     return {name: method.title for family in families for name, method in registry.methods(family).items()}

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, prefetch_related_objects
 from django.http import QueryDict
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project
 from webapp.metrics.models import Series
-from webapp.metrics.queries import Summary, summaries
-from webapp.pages.runs.columns import KEY_METRICS, SPEED, Column, column
-from webapp.pages.runs.describe import data_of, memory_of, method_of, model_of, remaining_s, trainable_of
-from webapp.pages.templatetags import hone as text
+from webapp.metrics.queries import summaries
+from webapp.pages.queries import run_count
+from webapp.pages.runs.cells import Seen, cells
+from webapp.pages.runs.columns import SPEED, Column, column
+from webapp.runs.language import is_indexed, is_query
 from webapp.runs.models import Run
 from webapp.runs.paging import Order, Slice, cut
 from webapp.runs.queries import positions
@@ -28,8 +30,10 @@ from webapp.runs.tables import MOST_CHARACTERS, matching
 
 PAGE_ROWS = 50
 COUNTED = 1000  # runs of a filter that are counted: each further one costs, and the number says no more
+SEARCHED = 20_000  # newest runs in which is counted what no index finds
 TELLING_RUNS = 300
-Metrics = Mapping[str, Summary]
+MOST_COLUMNS = 40
+COMMAS = re.compile(r'(?:"[^"]*"|[^,"])+')  # what stands between commas; one in quotes is a part of a name
 TEXTS = ("q", "status", "kind", "tag", "sort")
 GROUPS = {"active": ACTIVE, "ended": FINAL}
 
@@ -50,11 +54,12 @@ class Query:
 
     @classmethod
     def of(cls, data: QueryDict) -> Query:
-        columns = tuple(dict.fromkeys(name for name in data.get("columns", "").split(",") if name))
+        asked = data.getlist("column") or COMMAS.findall(data.get("columns", ""))
+        columns = tuple(dict.fromkeys(name.strip() for name in asked if name.strip()))
         rows = data.get("rows", "")
         return cls(
             **{name: _text(data, name) for name in TEXTS},
-            columns=columns[:40],
+            columns=columns[:MOST_COLUMNS],
             rows=max(10, min(int(rows), 200)) if rows.isdecimal() and len(rows) < 9 else PAGE_ROWS,
             after=data.get("after", "")[:2000],
             before=data.get("before", "")[:2000],
@@ -94,18 +99,11 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Cell:
-    column: Column
-    text: str
-    is_dim: bool = False
-
-
-@dataclass(frozen=True)
 class Row:
     run: Run
+    url: str
     colour: int
-    cells: Sequence[Cell]
-    eta_s: float | None
+    cells: SafeString
 
 
 class Count(NamedTuple):
@@ -149,31 +147,32 @@ def runs_of(project: Project) -> QuerySet[Run]:
     return Run.objects.filter(project=project, deleted_at=None)
 
 
-def newest(project: Project) -> list[int]:
+def newest(project: Project) -> QuerySet[Run]:
     """The runs that tell what the menus offer: of 100,000 runs, all of them would take seconds."""
-    return list(runs_of(project).order_by("-id").values_list("pk", flat=True)[:TELLING_RUNS])
+    return runs_of(project).order_by("-id")[:TELLING_RUNS]
 
 
 def metric_names(project: Project) -> list[str]:
     """Every metric that one of the project's newest runs has logged, by name."""
-    names = Series.objects.filter(run__in=newest(project)).values_list("name", flat=True)
+    names = Series.objects.filter(run__in=newest(project).values("pk")).values_list("name", flat=True)
     return sorted(names.distinct())
 
 
-def key_metrics(project: Project) -> list[str]:
-    """Which of the key metrics one of the newest runs has logged."""
-    series = Series.objects.filter(name__in=KEY_METRICS, run__in=newest(project))
-    return list(series.values_list("name", flat=True).distinct())
+def logged(project: Project, names: Collection[str]) -> list[str]:
+    """Which of these metrics one of the newest runs has logged."""
+    series = Series.objects.filter(name__in=names, run__in=newest(project).values("pk"))
+    return list(series.values_list("name", flat=True).distinct()) if names else []
 
 
-def tags_of(project: Project) -> list[str]:
-    """Every tag of the project's newest runs, by name."""
-    tags = Run.objects.filter(pk__in=newest(project)).exclude(tags=[]).values_list("tags", flat=True).distinct()
-    return sorted({tag for some in tags for tag in some})
+class Offered(NamedTuple):
+    kinds: list[str]
+    tags: list[str]
 
 
-def kinds_of(project: Project) -> list[str]:
-    return sorted(Run.objects.filter(pk__in=newest(project)).values_list("kind", flat=True).distinct())
+def offered(project: Project) -> Offered:
+    """The kinds and tags of the project's newest runs, by name."""
+    found = list(newest(project).values_list("kind", "tags"))
+    return Offered(sorted({kind for kind, _ in found}), sorted({tag for _, tags in found for tag in tags}))
 
 
 def filtered(runs: QuerySet[Run], query: Query) -> QuerySet[Run]:
@@ -199,14 +198,26 @@ def table(project: Project, query: Query) -> Table:
     `query.columns` must not be empty.
     """
     runs = filtered(runs_of(project), query)
-    found = _slice(runs, query)
-    query = replace(query, after="", before="") if found.previous is None else query
     columns = [column(name) for name in query.columns]
+    found = _slice(runs, query, columns)
+    query = replace(query, after="", before="") if found.previous is None else query
     is_all = found.next is None and found.previous is None
-    count = Count(len(found.items), False) if is_all else counted(runs)
-    total = runs_of(project).count() if query.is_filtered or count.is_more else count.number
-    rows = _rows(found.items, columns)
+    count = Count(len(found.items), False) if is_all else _count(project, runs, query, len(found.items))
+    total = count.number if is_all and not query.is_filtered else run_count(project.pk)
+    rows = _rows(project, found.items, columns)
     return Table(query, _heads(query, columns), rows, count, total, found.next, found.previous)
+
+
+def _count(project: Project, runs: QuerySet[Run], query: Query, shown: int) -> Count:
+    """Of all runs, exactly. What no index finds is counted among the newest runs only."""
+    if not query.is_filtered:
+        return Count(run_count(project.pk), False)
+    if not query.q or (is_query(query.q) and is_indexed(query.q)):
+        return counted(runs)
+    older = runs_of(project).order_by("-id").values_list("pk", flat=True)[SEARCHED : SEARCHED + 1]
+    for oldest in older:
+        return Count(max(shown, counted(runs.filter(pk__gt=oldest)).number), True)
+    return counted(runs)
 
 
 def counted(runs: QuerySet[Run]) -> Count:
@@ -214,13 +225,19 @@ def counted(runs: QuerySet[Run]) -> Count:
     return Count(min(number, COUNTED), number > COUNTED)
 
 
-def _slice(runs: QuerySet[Run], query: Query) -> Slice:
+PLAIN = ("name", "kind", "tags", "status", "queue", "priority", "step", "steps", "created_at", "started_at", "ended_at",
+         "created_by__username")  # fmt: skip
+
+
+def _slice(runs: QuerySet[Run], query: Query, columns: Sequence[Column]) -> Slice:
+    """The rows with what their cells are made of: documents that none shows are not read."""
     sort, order = order_of(query.sort)
-    chosen = runs.select_related("created_by").prefetch_related("attempts")
+    documents = {item.field for item in columns if item.field}
+    rows_of = Run.objects.select_related("created_by").only(*PLAIN, *documents)
     try:
-        return cut(chosen, order, sort, query.rows, query.after, query.before)
+        return cut(runs, order, sort, query.rows, query.after, query.before, rows_of)
     except Invalid:
-        return cut(chosen, order, sort, query.rows)
+        return cut(runs, order, sort, query.rows, rows_of=rows_of)
 
 
 def _heads(query: Query, columns: Sequence[Column]) -> list[Head]:
@@ -230,73 +247,18 @@ def _heads(query: Query, columns: Sequence[Column]) -> list[Head]:
 def _head(query: Query, item: Column) -> Head:
     if item.order is None:
         return Head(item, "", "")
-    now = {item.name: "ascending", f"-{item.name}": "descending"}.get(query.sort, "")
+    now = {item.name: "ascending", f"-{item.name}": "descending"}.get(order_of(query.sort)[0] if query.sort else "", "")
     by = f"-{item.name}" if now == "ascending" else item.name
     return Head(item, query.url_query(sort=by), now)
 
 
-def _rows(runs: Sequence[Run], columns: Sequence[Column]) -> list[Row]:
+def _rows(project: Project, runs: Sequence[Run], columns: Sequence[Column]) -> list[Row]:
     names = [item.metric[0] for item in columns if item.metric]
     names += [SPEED] if any(item.name == "speed" for item in columns) else []
     found = summaries([run.pk for run in runs], names) if names else {}
     places = positions([run.pk for run in runs if run.status == Status.QUEUED])
-    now = timezone.now()
-    return [_row(run, columns, found.get(run.pk, {}), places.get(run.pk), now) for run in runs]
-
-
-def _row(run: Run, columns: Sequence[Column], metrics: Metrics, place: int | None, now: datetime) -> Row:
-    cells = [_cell(run, item, metrics, place) for item in columns]
-    return Row(run, run.pk - 1, cells, remaining_s(run, now))
-
-
-def _cell(run: Run, item: Column, metrics: Metrics, place: int | None) -> Cell:
-    if item.metric is not None:
-        return Cell(item, text.metric(value_of(metrics, *item.metric)))
-    if item.param:
-        return Cell(item, param_text(run.spec, item.param))
-    if item.name == "speed":
-        return Cell(item, text.si(metrics[SPEED].last) if SPEED in metrics else "")
-    if item.name == "time":
-        return Cell(item, _time(run, place), is_dim=True)
-    return Cell(item, PLAIN[item.name](run) if item.name in PLAIN else "", is_dim=item.name == "created")
-
-
-def value_of(metrics: Metrics, name: str, aggregate: str) -> float | None:
-    if name not in metrics:
-        return None
-    field = {"min": "minimum", "max": "maximum"}.get(aggregate, aggregate)
-    return getattr(metrics[name], field)  # type: ignore[no-any-return]
-
-
-def param_text(spec: object, path: Sequence[str]) -> str:
-    """What stands there, as the query language has it: of an object its `name`."""
-    for key in path:
-        if isinstance(spec, list) and key.isdecimal() and int(key) < len(spec):
-            spec = spec[int(key)]
-        else:
-            spec = spec.get(key) if isinstance(spec, dict) else None
-    found = spec.get("name", spec) if isinstance(spec, dict) else spec
-    if found is None or isinstance(found, str):
-        return found or ""
-    return json.dumps(found)
-
-
-def _time(run: Run, place: int | None) -> str:
-    """How long it took so far; for what waits, its place in the queue."""
-    if run.status == Status.QUEUED:
-        return f"#{place}" if place else ""
-    return text.duration(text.between(run.started_at, run.ended_at))
-
-
-PLAIN: Mapping[str, Callable[[Run], str]] = {
-    "kind": lambda run: run.kind,
-    "method": method_of,
-    "model": model_of,
-    "data": data_of,
-    "trainable": lambda run: text.percent(trainable_of(run)),
-    "memory": lambda run: text.bytes_(memory_of(run)),
-    "priority": lambda run: str(run.priority),
-    "queue": lambda run: run.queue_id,
-    "by": lambda run: run.created_by.username if run.created_by else "",
-    "created": lambda run: text.ago(run.created_at),
-}
+    if any(item.name == "progress" for item in columns):
+        prefetch_related_objects([run for run in runs if run.status == Status.RUNNING], "attempts")
+    address, now = reverse("runs", args=[project.slug]), timezone.now()
+    seen = [Seen(run, found.get(run.pk, {}), places.get(run.pk), now) for run in runs]
+    return [Row(one.run, f"{address}{one.run.pk}/", one.run.pk - 1, cells(one, columns)) for one in seen]

@@ -14,13 +14,13 @@ from webapp.metrics.table.fields import Field, field, of_metric
 from webapp.pages.runs.columns import column
 from webapp.pages.runs.table import TEXTS, Query, runs_of
 from webapp.runs import saved_views
-from webapp.runs.language.columns import FAMILIES
-from webapp.runs.language.printing import part_text
 from webapp.runs.models import SavedView
 from webapp.runs.saved_views import Shown
+from webapp.sweeps.comparison.diff import flat
 
 LONGEST = {"group": 600, "group_sort": 320}
 MOST_OFFERED = 200
+TELLING_RUNS = 200
 USUAL_GROUPS = ("method", "status", "user", "tag", "kind")
 
 
@@ -90,8 +90,9 @@ class Tools:
     @property
     def groups_offered(self) -> list[str]:
         """Columns to group by: the parameters that the newest runs have, and what every run has."""
-        paths = FAMILIES["params"].names(runs_of(self.project))
-        return [*USUAL_GROUPS, *(".".join(["params", *map(part_text, path)]) for path in paths)][:MOST_OFFERED]
+        newest = runs_of(self.project).order_by("-pk").values_list("spec", flat=True)[:TELLING_RUNS]
+        paths = sorted({path for spec in newest for path, value in flat(spec) if not isinstance(value, list | dict)})
+        return [*USUAL_GROUPS, *(f"params.{path}" for path in paths)][:MOST_OFFERED]
 
 
 def text_of(asked: QueryDict, name: str) -> str:

@@ -14,10 +14,12 @@ from webapp.pages.views import (
     run_views,
     runs,
     runs_bulk,
+    runs_columns,
 )
 
 urlpatterns: list[URLPattern] = [
     path("", runs.runs, name="runs"),
+    path("columns/", runs_columns.columns, name="runs-columns"),
     path("bulk/", runs_bulk.runs_bulk, name="runs-bulk"),
     path("export/", run_exports.runs_export, name="run-export"),
     path("views/", run_views.views, name="run-views"),

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django_htmx.http import push_url, reswap
 
 from webapp.accounts.models import Project, Role
-from webapp.accounts.roles import allows
 from webapp.http import PageRequest, is_fragment, project_for, respond
 from webapp.pages.runs import table as tables
-from webapp.pages.runs.columns import COLUMNS, SHORT, column, usual
+from webapp.pages.runs.columns import KEY_METRICS, column, is_family, usual
 from webapp.pages.runs.tools import Tools, address_of_view
 from webapp.pages.views.run_groups import groups
 from webapp.runs.language import BadQuery
@@ -28,11 +28,15 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
     """The table of a project's runs; to htmx the table alone, which asks again while something moves."""
     project = project_for(request, slug)
     if address := address_of_view(request, project):
-        return HttpResponseRedirect(address)
+        return redirect(address)
     query = tables.Query.of(request.GET)
+    if "column" in request.GET:  # the form of the columns sends one field each: the address has them in one
+        return redirect(request.path + query.url_query())
     query = replace(query, columns=_columns(request, project, query))
+    columns_url = reverse("runs-columns", args=[project.slug]) + query.url_query()
     if request.GET.get("group"):
-        return groups(request, project, query, lambda: _controls(project, query), _refused)
+        controls = {**_controls(project), "columns_url": columns_url}
+        return groups(request, project, query, lambda: controls, _refused)
     try:
         table, error = tables.table(project, query), ""
     except BadQuery as bad:
@@ -45,12 +49,13 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
         "error": error,
         "query": query,
         "tools": Tools(request, project, query),
-        "may_edit": allows(request.user, project, Role.EDITOR),
+        "may_edit": request.role != Role.VIEWER,
+        "columns_url": columns_url,
         "compare_url": f"{reverse('compare')}?{query.chosen(project)}",
         "crumbs": [{"label": "Runs"}],
     }
     if not is_fragment(request):
-        context |= _controls(project, query)
+        context |= _controls(project)
     return respond(request, "pages/runs.html", "parts/run_table.html", context, status=422 if error else 200)
 
 
@@ -62,22 +67,26 @@ def _refused(request: PageRequest, bad: BadQuery) -> HttpResponse:
 
 def _columns(request: PageRequest, project: Project, query: tables.Query) -> tuple[str, ...]:
     """Those of the address, which are remembered; else the remembered ones; else the usual ones."""
-    asked = tuple(request.GET.getlist("column")) or query.columns
-    remembered = request.session.get(COLUMNS_KEY, {})
+    asked, remembered = query.columns, request.session.get(COLUMNS_KEY, {})
     if asked and remembered.get(project.slug) != list(asked):
-        known = {*COLUMNS, *tables.metric_names(project)}
-        asked = tuple(name for name in asked if name in known or column(name).param or "metrics." in name)
+        asked = _known(project, asked)
         request.session[COLUMNS_KEY] = {**remembered, project.slug: list(asked)}
-    return asked or tuple(remembered.get(project.slug, ())) or tuple(usual(tables.key_metrics(project)))
+    return asked or tuple(remembered.get(project.slug, ())) or tuple(usual(tables.logged(project, KEY_METRICS)))
 
 
-def _controls(project: Project, query: tables.Query) -> dict[str, object]:
-    """What the filter and the column menu offer; the table alone, which is asked for often, does without."""
-    labels = {name: item.label for name, item in COLUMNS.items()}
-    labels |= {name: SHORT.get(name, name) for name in tables.metric_names(project)}
+def _known(project: Project, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Without plain words that are neither a column nor a metric that a run has."""
+    metrics = {name for name in asked if not is_family(name) and column(name).is_metric}
+    unknown = metrics.difference(tables.logged(project, metrics))
+    return tuple(name for name in asked if name not in unknown)
+
+
+def _controls(project: Project) -> dict[str, object]:
+    """What the filter offers; the table alone, which is asked for often, does without."""
+    offered = tables.offered(project)
     return {
         "statuses": ["active", *Status.values, "ended"],
-        "kinds": tables.kinds_of(project),
-        "tags": tables.tags_of(project),
-        "choices": [(name, label, name in query.columns) for name, label in labels.items()],
+        "kinds": offered.kinds,
+        "tags": offered.tags,
+        "completions_url": f"{reverse('api:complete_query')}?{urlencode({'project': project.slug})}",
     }

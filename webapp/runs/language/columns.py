@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.db.models import F, FloatField, Q, QuerySet
 from django.db.models.functions import Coalesce, Extract, Now
 
-from webapp.runs.language import tree, types
+from webapp.runs.language import documents, tree, types
 from webapp.runs.language.parsing import Fault
 from webapp.runs.language.types import Expression, Type
 from webapp.runs.models import Run
@@ -17,7 +17,7 @@ from webapp.runs.paging import Order
 from webapp.runs.states import ACTIVE, FINAL, Status
 
 GROUPS = {"active": ACTIVE, "final": FINAL, "ended": FINAL, "waiting": frozenset({Status.QUEUED, Status.PAUSED})}
-MOST_OFFERED = 1000
+MOST_OFFERED = 1000  # newest runs whose values are offered
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Column:
     """What a name stands for. `within` wraps a condition on `expression` that holds elsewhere (of a series of the run).
 
     `values(runs)` are some that runs of a query have, for completion. `order`: how runs are sorted by it; by its
-    expression when it is None.
+    expression when it is None. `quick(operator, value)` is the comparison as a condition that is never unknown and that
+    the database estimates from what it knows of the documents; None where there is no such one.
     """
 
     type: Type
@@ -33,17 +34,19 @@ class Column:
     within: Callable[[Q], Q] = lambda condition: condition
     values: Callable[[QuerySet[Run]], Sequence[str]] = lambda runs: ()
     order: Order | None = None
+    quick: Callable[[str, tree.Value], Q | None] = lambda operator, value: None
 
 
 class Family(NamedTuple):
     """Columns below one name. `column(parts)` raises Fault at 0 for a path that can't be.
 
-    `names(runs)` and `endings` are what completion offers: paths, and words that may end one.
+    `names(runs, typed)` and `endings` are what completion offers: paths, among them those that begin with what is typed
+    and some of those that contain it, and words that may end one.
     """
 
     name: str
     column: Callable[[Sequence[str]], Column]
-    names: Callable[[QuerySet[Run]], Sequence[tuple[str, ...]]]
+    names: Callable[[QuerySet[Run], str], Sequence[tuple[str, ...]]]
     endings: Sequence[str] = ()
 
 
@@ -57,15 +60,15 @@ def _statuses(runs: QuerySet[Run]) -> Sequence[str]:
 
 def _distinct(field: str) -> Callable[[QuerySet[Run]], Sequence[str]]:
     def values(runs: QuerySet[Run]) -> Sequence[str]:
-        found = runs.order_by().values_list(field, flat=True).exclude(**{field: None}).distinct()
-        return sorted(str(value) for value in found[:MOST_OFFERED])
+        newest = runs.order_by("-id").values_list(field, flat=True)[:MOST_OFFERED]
+        return sorted({str(value) for value in newest if value})
 
     return values
 
 
 def _tags(runs: QuerySet[Run]) -> Sequence[str]:
-    found = runs.order_by().exclude(tags=[]).values_list("tags", flat=True).distinct()[:MOST_OFFERED]
-    return sorted({tag for tags in found for tag in tags})
+    newest = runs.order_by("-id").values_list("tags", flat=True)[:MOST_OFFERED]
+    return sorted({tag for tags in newest for tag in tags})
 
 
 def _compare_status(expression: Expression, operator: str, value: tree.Value) -> Q:
@@ -146,31 +149,42 @@ def _below(family: Family, path: Sequence[str], at: int) -> Column:
         raise Fault(at + len(family.name) + 1, fault.expected) from None
 
 
-MOST_PARTS, LONGEST_PART = 12, 200
+MOST_PARTS, LONGEST_PART, TELLING = 12, 200, 200
 
 
-def _param(parts: Sequence[str]) -> Column:
-    if len(parts) > MOST_PARTS:
-        raise Fault(0, f"a path of at most {MOST_PARTS} names")
-    found = types.below(F("spec"), *parts)
-    return Column(types.JSON, found, values=_values_at(parts), order=Order(types.json_key(found), is_json=True))
+def _documents(field: str) -> Callable[[Sequence[str]], Column]:
+    """The columns below a JSON field: what lies in it at a path."""
+
+    def column(parts: Sequence[str]) -> Column:
+        if len(parts) > MOST_PARTS:
+            raise Fault(0, f"a path of at most {MOST_PARTS} names")
+        found = types.below(F(field), *parts)
+        order = Order(types.json_key(found), is_json=True)
+        quick = documents.quick(field, parts)
+        return Column(types.JSON, found, values=_values_at(field, parts), order=order, quick=quick)
+
+    return column
 
 
-def _values_at(parts: Sequence[str]) -> Callable[[QuerySet[Run]], Sequence[str]]:
+def _values_at(field: str, parts: Sequence[str]) -> Callable[[QuerySet[Run]], Sequence[str]]:
     def values(runs: QuerySet[Run]) -> Sequence[str]:
-        text = types.json_text(types.below(F("spec"), *parts))
+        text = types.json_text(types.below(F(field), *parts))
         newest = runs.order_by("-id").annotate(found=text).values_list("found", flat=True)[:MOST_OFFERED]
         return sorted({value for value in newest if value is not None and len(value) <= LONGEST_PART})
 
     return values
 
 
-def _paths(runs: QuerySet[Run]) -> Sequence[tuple[str, ...]]:
+def _paths(field: str) -> Callable[[QuerySet[Run], str], Sequence[tuple[str, ...]]]:
     """The paths to plain values in the specs of the newest runs; `method` stands for `method.name` too."""
-    found: set[tuple[str, ...]] = set()
-    for spec in runs.order_by("-id").values_list("spec", flat=True)[:200]:
-        found |= set(_leaves(spec, ()))
-    return sorted(found)
+
+    def paths(runs: QuerySet[Run], typed: str) -> Sequence[tuple[str, ...]]:
+        found: set[tuple[str, ...]] = set()
+        for document in runs.order_by("-id").values_list(field, flat=True)[:TELLING]:
+            found |= set(_leaves(document, ()))
+        return sorted(found)
+
+    return paths
 
 
 def _leaves(value: object, path: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -180,4 +194,5 @@ def _leaves(value: object, path: tuple[str, ...]) -> list[tuple[str, ...]]:
     return own + [leaf for key, inner in value.items() for leaf in _leaves(inner, (*path, str(key)))]
 
 
-register(Family("params", _param, _paths))
+register(Family("params", _documents("spec"), _paths("spec")))
+register(Family("facts", _documents("facts"), _paths("facts")))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from django.db.models import Q
 
 from webapp.runs.language.columns import Column, find
 from webapp.runs.language.errors import BadQuery
 from webapp.runs.language.parsing import Fault, Parser, parse
-from webapp.runs.language.tree import And, Comparison, Node, Not
+from webapp.runs.language.tree import And, Comparison, Node, Not, Text
 from webapp.runs.paging import Order
+
+INDEXED = ("metrics", "id", "status", "tags", "user")
 
 
 def condition(text: str) -> Q:
@@ -18,6 +23,25 @@ def condition(text: str) -> Q:
         return _condition(node)
     except Fault as fault:
         raise BadQuery(text, fault.at, fault.expected) from None
+
+
+def is_indexed(text: str) -> bool:
+    """Whether each comparison is one that an index answers, so that what it finds can be counted."""
+    return all(_is_indexed(comparison) for comparison in _comparisons(parse(text)))
+
+
+def _comparisons(node: Node) -> list[Comparison]:
+    if isinstance(node, Comparison):
+        return [node]
+    inner = (node.node,) if isinstance(node, Not) else node.nodes
+    return [comparison for part in inner for comparison in _comparisons(part)]
+
+
+def _is_indexed(comparison: Comparison) -> bool:
+    head = comparison.column.parts[0].lower()
+    if head == "params":
+        return comparison.operator in ("=", "in") and all(isinstance(value, Text) for value in comparison.values)
+    return head in INDEXED and not comparison.operator.endswith("like")
 
 
 def order_of(name: str) -> Order:
@@ -58,6 +82,9 @@ def _comparison(node: Comparison) -> Q:
 def _within(column: Column, operator: str, node: Comparison, is_turned: bool) -> Q:
     """Present, and equal to one of the values; or present, and to none."""
     sign = "=" if operator == "in" else operator
+    quick = [column.quick(sign, value) for value in node.values]
+    if not is_turned and all(quick):
+        return reduce(or_, (condition for condition in quick if condition is not None))
     found = Q()
     for value in node.values:
         found |= column.type.compare(column.expression, sign, value)

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0001_initial"),
-        ("runs", "0004_outside"),
+        ("runs", "0005_table_indexes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

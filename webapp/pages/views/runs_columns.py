@@ -1,0 +1,41 @@
+"""The choice of the table's columns: a dialog, or a page without a script; its search asks for what it finds alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from webapp.http import PageRequest, project_for, respond
+from webapp.pages.runs import choosing
+from webapp.pages.runs.columns import KEY_METRICS, usual
+from webapp.pages.runs.table import Query, logged
+
+
+@require_safe
+@login_required
+def columns(request: PageRequest, slug: str) -> HttpResponse:
+    """Those shown, in order, then what else there is. The form leads to the table, which remembers the choice."""
+    project = project_for(request, slug)
+    query, find = Query.of(request.GET), request.GET.get("find", "").replace("\x00", "").strip()[:250]
+    names = query.columns or tuple(usual(logged(project, KEY_METRICS)))
+    for way, by in (("up", -1), ("down", 1)):
+        names = choosing.moved(names, request.GET.get(way, ""), by)
+    query = replace(query, columns=names)
+    runs_url = reverse("runs", args=[project.slug])
+    context = {
+        "project": project,
+        "query": query,
+        "find": find,
+        "shown": choosing.shown(names),
+        "groups": choosing.offered(project, find, names),
+        "table_url": runs_url + query.url_query(),
+        "crumbs": [{"label": "Runs", "url": runs_url}, {"label": "Columns"}],
+    }
+    if request.htmx.target == "columns-found":
+        return render(request, "parts/columns_found.html", context)
+    return respond(request, "pages/runs_columns.html", "parts/columns_form.html", context)
