@@ -59,6 +59,10 @@ def of_sweep(suffix: str, name: str = "sweep") -> Callable[[World], str]:
     return lambda world: f"/sweeps/{getattr(world, name).pk}{suffix}"
 
 
+def of_view(suffix: str) -> Callable[[World], str]:
+    return lambda world: f"/projects/alpha/views/{world.view.pk}{suffix}"
+
+
 def of_ladder(suffix: str) -> Callable[[World], str]:
     return lambda world: f"/ladders/{world.ladder.pk}{suffix}"
 
@@ -99,6 +103,13 @@ ROUTES = [
     route("upload_file", "POST", "/projects/alpha/uploads?name=a.txt", editors(201), b"bytes"),
     route("delete_upload", "DELETE", lambda w: f"/projects/alpha/uploads/{w.upload.pk}", editors(204)),
     route("list_runs", "GET", "/runs?project=alpha", members(200)),
+    route("export_runs", "GET", "/runs/export?project=alpha", members(200)),
+    route("group_runs", "GET", "/runs/groups?project=alpha&group=status", members(200)),
+    route("list_views", "GET", "/projects/alpha/views", members(200)),
+    route("create_view", "POST", "/projects/alpha/views", editors(201), {"name": "mine", "q": "lora"}),
+    route("get_view", "GET", of_view(""), members(200)),
+    route("edit_view", "PATCH", of_view(""), editors(200), {"is_default": True}),
+    route("delete_view", "DELETE", of_view(""), editors(204)),
     route("submit_run", "POST", "/runs", editors(201), {"project": "alpha", "spec": scene.SPEC}),
     route("complete_query", "GET", "/runs/completions?project=alpha&q=na", members(200)),
     route("get_run", "GET", of_run(""), members(200)),
@@ -118,6 +129,7 @@ ROUTES = [
     route("export_series", "GET", of_run("/export?name=loss", "external"), members(200)),
     route("compare_series", "GET", "/series?name=loss&project=alpha", members(200)),
     route("compare_runs", "GET", "/compare?project=alpha", members(200)),
+    route("compare_settings", "GET", "/compare/diff?project=alpha", members(200)),
     route("compare_masks", "GET", lambda w: f"/compare/masks?run={w.masked[0].pk}&run={w.masked[1].pk}", members(200)),
     route("list_logs", "GET", of_run("/logs"), members(200)),
     route("follow_run", "GET", of_run("/events"), members(200)),

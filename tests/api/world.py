@@ -18,8 +18,9 @@ from tests.sweeps.comparison import masks
 from webapp.accounts import actions as accounts
 from webapp.accounts.models import ApiToken, Project, Role, User
 from webapp.metrics import actions as metrics
-from webapp.runs import actions, blobs
-from webapp.runs.models import Run, Upload, Worker
+from webapp.runs import actions, blobs, saved_views
+from webapp.runs.models import Run, SavedView, Upload, Worker
+from webapp.runs.saved_views import Shown
 from webapp.scaling import queries as fits
 from webapp.scaling.models import Fit, Ladder
 from webapp.sweeps import actions as sweep_actions
@@ -93,6 +94,10 @@ class World:
     @cached_property
     def upload(self) -> Upload:
         return actions.add_upload(project=self.project, user=self.owner, name="a.txt", chunks=[b"some text"])
+
+    @cached_property
+    def view(self) -> SavedView:
+        return saved_views.create(self.project, self.owner, "a view", Shown(q="lora"))
 
     @cached_property
     def worker(self) -> Worker:

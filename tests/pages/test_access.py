@@ -28,7 +28,7 @@ GET = {
     "methods": PEOPLE, "method": PEOPLE, "styleguide": PEOPLE, "capacity": PEOPLE, "project-members": MEMBERS,
     "member-remove": OWNERS, "login-link": ANYONE, "project": MEMBERS,
     "compare": PEOPLE, "compare-figure": PEOPLE, "compare-csv": PEOPLE, "compare-masks": PEOPLE,
-    "compare-masks-figure": PEOPLE, "compare-curves": PEOPLE, "compare-curves-csv": PEOPLE,
+    "compare-masks-figure": PEOPLE, "compare-diff": PEOPLE, "compare-curves": PEOPLE, "compare-curves-csv": PEOPLE,
 }  # fmt: skip
 POST = {
     "project-members": OWNERS, "project-rename": OWNERS, "member-role": OWNERS, "member-remove": OWNERS,

@@ -10,7 +10,9 @@ from tests.pages.team import ROLES, Team
 from tests.runs import scene
 from webapp.metrics.layouts import Settings, save_layout
 from webapp.pages.runs.urls import urlpatterns
+from webapp.runs import saved_views
 from webapp.runs.models import Run
+from webapp.runs.saved_views import Shown
 from webapp.runs.states import Status
 
 pytestmark = pytest.mark.django_db
@@ -20,14 +22,18 @@ MEMBERS = dict.fromkeys(ROLES, 200) | {"anonymous": TO_SIGN_IN, "stranger": 404}
 EDITORS = MEMBERS | {"viewer": 403}
 READ_BY_MEMBERS = {
     "runs", "run", "run-log", "run-config", "run-artifacts", "run-attempts", "run-provenance", "run-head", "run-figure",
-    "run-panels", "runs-columns",
+    "run-panels", "run-export", "run-views", "run-view", "runs-columns",
 }  # fmt: skip
 READ_BY_EDITORS = {"run-new", "run-edit", "run-delete"}
 WRITTEN_BY_EDITORS = {
     "runs-bulk", "run-new", "run-plan", "run-fits", "run-edit", "run-cancel", "run-pause", "run-resume", "run-requeue",
-    "run-delete", "run-layout-save", "run-layout-delete",
+    "run-delete", "run-layout-save", "run-layout-delete", "run-view-save", "run-view-change", "run-view-delete",
 }  # fmt: skip
-OF_A_PROJECT = {"runs", "runs-bulk", "runs-columns", "run-new", "run-plan", "run-fits", "run-layout-save"}
+OF_A_PROJECT = {
+    "runs", "runs-bulk", "runs-columns", "run-new", "run-plan", "run-fits", "run-layout-save", "run-export",
+    "run-views", "run-view-save",
+}  # fmt: skip
+OF_A_VIEW = {"run-view", "run-view-change", "run-view-delete"}
 NAMES = sorted(str(pattern.name) for pattern in urlpatterns)
 
 
@@ -42,6 +48,9 @@ def address(team: Team, run: Run, name: str) -> str:
     if name == "run-layout-delete":
         layout = save_layout(team.project, team.people["owner"], "mine", Settings())
         return reverse(name, args=[team.project.slug, layout.pk])
+    if name in OF_A_VIEW:
+        view = saved_views.save(team.project, team.people["owner"], "mine", Shown())
+        return reverse(name, args=[team.project.slug, view.pk])
     extra = ["memory"] if name == "run-figure" else []
     return reverse(name, args=[team.project.slug, run.pk, *extra])
 

@@ -20,6 +20,7 @@ from webapp.api.routers import (
     projects,
     protocols,
     queues,
+    run_tables,
     runs,
     schedules,
     searches,
@@ -30,6 +31,7 @@ from webapp.api.routers import (
     trials,
     unknown,
     uploads,
+    views,
     workers,
 )
 from webapp.api.wire import Renderer, StrictParser
@@ -61,6 +63,8 @@ for prefix, router, tag in (
     ("/projects", projects.router, "Projects"),
     ("/projects", uploads.router, "Uploads"),
     ("/runs", runs.router, "Runs"),
+    ("/projects", views.router, "Runs"),
+    ("/runs", run_tables.router, "Runs"),
     ("/runs", control.router, "Control"),
     ("/runs", metrics.router, "Metrics"),
     ("/series", series.router, "Metrics"),

@@ -42,7 +42,7 @@ def export(run: Run, names: Sequence[str], format: Format) -> Iterator[bytes]:  
 
 
 def _csv(blocks: Iterator[Block]) -> Iterator[bytes]:
-    sink = _Sink()
+    sink = Sink()
     with pa.csv.CSVWriter(sink, SCHEMA) as writer:
         yield sink.take()
         for block in blocks:
@@ -52,7 +52,7 @@ def _csv(blocks: Iterator[Block]) -> Iterator[bytes]:
 
 def _parquet(blocks: Iterator[Block]) -> Iterator[bytes]:
     """One row group a chunk; its footer comes last."""
-    sink = _Sink()
+    sink = Sink()
     with pa.parquet.ParquetWriter(sink, SCHEMA, compression="zstd") as writer:
         for block in blocks:
             writer.write_table(_table(block))
@@ -62,7 +62,7 @@ def _parquet(blocks: Iterator[Block]) -> Iterator[bytes]:
 
 def _arrow(blocks: Iterator[Block]) -> Iterator[bytes]:
     """An IPC stream, not compressed: the fastest to write and to read."""
-    sink = _Sink()
+    sink = Sink()
     schema = SCHEMA.set(0, pa.field("name", pa.dictionary(pa.int32(), pa.string())))
     with pa.ipc.new_stream(sink, schema) as writer:
         yield sink.take()
@@ -98,7 +98,7 @@ def _table(block: Block) -> pa.Table:
     return pa.table([pa.repeat(name, len(points.steps)), *map(pa.array, points)], schema=SCHEMA)
 
 
-class _Sink(io.RawIOBase):
+class Sink(io.RawIOBase):
     """A file whose bytes are taken away as they come; its position goes on, as Parquet's footer needs."""
 
     def __init__(self) -> None:

@@ -130,6 +130,37 @@ class Outside(models.Model):
         return f"{self.run_id} from outside"
 
 
+class SavedView(models.Model):
+    """What a project's table of runs shows, under a name; the fields are those of its address. See saved_views.py."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="views")
+    name = models.CharField(max_length=60)
+    q = models.CharField(max_length=2000, default="", blank=True)
+    status = models.CharField(max_length=250, default="", blank=True)
+    kind = models.CharField(max_length=250, default="", blank=True)
+    tag = models.CharField(max_length=250, default="", blank=True)
+    sort = models.CharField(max_length=300, default="", blank=True)
+    columns = ArrayField(models.CharField(max_length=300), default=list, blank=True)
+    group = models.CharField(max_length=600, default="", blank=True)
+    group_sort = models.CharField(max_length=320, default="", blank=True)
+    is_default = models.BooleanField(default=False)  # what somebody sees who asks for nothing
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    changed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "saved_views"
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name"], name="saved_view_names"),
+            models.UniqueConstraint(fields=["project"], condition=Q(is_default=True), name="saved_view_default"),
+            models.CheckConstraint(condition=~Q(name=""), name="saved_view_has_name"),
+            models.CheckConstraint(condition=Q(columns__len__lte=40), name="saved_view_columns"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class QueuePlace(models.Model):
     """The database view `queue_places`: THE order of each queue, defined once (see the migration `queue_places`)."""
 

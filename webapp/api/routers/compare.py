@@ -10,12 +10,16 @@ from ninja import Query, Router
 from webapp.accounts.errors import Invalid
 from webapp.api.access import project_or_404, run_or_404, sweep_or_404
 from webapp.api.auth import user_of
-from webapp.api.schemas.comparison import ComparisonOutput
-from webapp.sweeps.comparison.address import Address
+from webapp.api.schemas.comparison import ComparisonOutput, DiffOutput
+from webapp.sweeps.comparison.address import Address, Which
 from webapp.sweeps.comparison.answering import answer
+from webapp.sweeps.comparison.choosing import choose
+from webapp.sweeps.comparison.diff import diff, side_by_side
 from webapp.sweeps.comparison.masks import MOST_RUNS, Overlap, overlap
 
 router = Router()
+MOST_NAMES = 500
+Names = Annotated[list[str], Query(description="Repeat it for several; the first 500 when left out.")]
 
 
 @router.get("", response=ComparisonOutput)
@@ -37,6 +41,21 @@ def compare_runs(request: HttpRequest, address: Query[Address]) -> ComparisonOut
         metrics=chosen.metrics,
         comparison=comparison,
     )
+
+
+@router.get("/diff", response=DiffOutput)
+def compare_settings(request: HttpRequest, address: Query[Which], metric: Names = []) -> DiffOutput:  # noqa: B006
+    """Up to 50 runs side by side: every setting of their specs, and last, min, max and mean of what they measured.
+
+    Settings are dotted paths, lists are compared as a whole. The runs come in the order in which they are named, else
+    oldest first; differences are to the run that `baseline` names, else to the first.
+    """
+    user = user_of(request)
+    project = project_or_404(user, address.project) if address.project else None
+    sweep = sweep_or_404(user, address.sweep) if address.sweep is not None else None
+    chosen = choose(user, address.choice, project, sweep)
+    told = diff(side_by_side(chosen.runs, address.choice.runs), address.baseline, names=metric, limit=MOST_NAMES)
+    return DiffOutput.of(told, chosen.found, chosen.missing)
 
 
 @router.get("/masks", response=Overlap)

@@ -52,7 +52,7 @@ def list_runs(
     `-` in front turns it round; runs that have no value come last either way.
     """
     rows_of = with_relations(Run.objects.all())
-    found = tables.page(matching(request, filters), sort=_sort(sort), cursor=cursor, limit=limit, rows_of=rows_of)
+    found = tables.page(matching(request, filters), sort=sort_of(sort), cursor=cursor, limit=limit, rows_of=rows_of)
     return run_list(request, found.items, found.next)
 
 
@@ -111,7 +111,7 @@ def matching(request: HttpRequest, filters: RunFilter) -> QuerySet[Run]:
     return tables.table(user, project, **filters.model_dump(exclude={"project"}))
 
 
-def _sort(sort: str) -> str:
+def sort_of(sort: str) -> str:
     """`metric.<name>` is the last value of the metric of exactly this name, whatever characters are in it."""
     sign, name = ("-", sort[1:]) if sort.startswith("-") else ("", sort)
     if not name.startswith(METRIC):

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from webapp.pages.views import run, run_actions, run_figures, run_new, run_panels, runs, runs_bulk, runs_columns
+from webapp.pages.views import (
+    run,
+    run_actions,
+    run_exports,
+    run_figures,
+    run_new,
+    run_panels,
+    run_views,
+    runs,
+    runs_bulk,
+    runs_columns,
+)
 
 urlpatterns: list[URLPattern] = [
     path("", runs.runs, name="runs"),
     path("columns/", runs_columns.columns, name="runs-columns"),
     path("bulk/", runs_bulk.runs_bulk, name="runs-bulk"),
+    path("export/", run_exports.runs_export, name="run-export"),
+    path("views/", run_views.views, name="run-views"),
+    path("views/save/", run_views.view_save, name="run-view-save"),
+    path("views/<int:view_id>/", run_views.view, name="run-view"),
+    path("views/<int:view_id>/change/", run_views.view_change, name="run-view-change"),
+    path("views/<int:view_id>/delete/", run_views.view_delete, name="run-view-delete"),
     path("new/", run_new.new, name="run-new"),
     path("new/plan/", run_new.plan, name="run-plan"),
     path("new/fits/", run_new.fits, name="run-fits"),

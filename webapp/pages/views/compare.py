@@ -23,6 +23,7 @@ from webapp.sweeps.models import Sweep
 from webapp.sweeps.queries import visible
 
 NOT_OF_CURVES = ("goal", "baseline", "budget", "tolerance", "test", "x", "sort", "page")
+NOT_OF_DIFF = ("metric", "goal", "budget", "tolerance", "test", "group", "x", "sort", "page")
 
 
 @require_safe
@@ -116,6 +117,7 @@ def _shown(asked: Asked, found: Answer) -> dict[str, Any]:
         "table": table.table(comparison, asked, {run.pk: run for run in found.chosen.runs}),
         "masks_url": _masks_url(found),
         "curves_url": reverse("compare-curves") + asked.url_query(**dict.fromkeys(NOT_OF_CURVES)),
+        "diff_url": reverse("compare-diff") + asked.url_query(**dict.fromkeys(NOT_OF_DIFF)),
         "csv_url": reverse("compare-csv") + asked.url_query(x=None, sort=None, page=None),
         "json_url": reverse("api:compare_runs") + asked.url_query(x=None, sort=None, page=None),
     }

@@ -14,6 +14,8 @@ from webapp.accounts.models import Project, Role
 from webapp.http import PageRequest, is_fragment, project_for, respond
 from webapp.pages.runs import table as tables
 from webapp.pages.runs.columns import KEY_METRICS, column, is_family, usual
+from webapp.pages.runs.tools import Tools, address_of_view
+from webapp.pages.views.run_groups import groups
 from webapp.runs.language import BadQuery
 from webapp.runs.states import Status
 
@@ -25,10 +27,16 @@ COLUMNS_KEY = "columns"  # in the session: per project, the columns chosen last
 def runs(request: PageRequest, slug: str) -> HttpResponse:
     """The table of a project's runs; to htmx the table alone, which asks again while something moves."""
     project = project_for(request, slug)
+    if address := address_of_view(request, project):
+        return redirect(address)
     query = tables.Query.of(request.GET)
     if "column" in request.GET:  # the form of the columns sends one field each: the address has them in one
         return redirect(request.path + query.url_query())
     query = replace(query, columns=_columns(request, project, query))
+    columns_url = reverse("runs-columns", args=[project.slug]) + query.url_query()
+    if request.GET.get("group"):
+        controls = {**_controls(project), "columns_url": columns_url}
+        return groups(request, project, query, lambda: controls, _refused)
     try:
         table, error = tables.table(project, query), ""
     except BadQuery as bad:
@@ -40,8 +48,9 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
         "table": table,
         "error": error,
         "query": query,
+        "tools": Tools(request, project, query),
         "may_edit": request.role != Role.VIEWER,
-        "columns_url": reverse("runs-columns", args=[project.slug]) + query.url_query(),
+        "columns_url": columns_url,
         "compare_url": f"{reverse('compare')}?{query.chosen(project)}",
         "crumbs": [{"label": "Runs"}],
     }
