@@ -2,7 +2,7 @@
 
     run.json      the server's address, the request that makes the run, and its number once there is one
     lock          held by the process that logs; `hone sync` leaves a run alone while it is
-    000000.log    `points {...}`, `media {...}`, `file {...}` or `finish {...}` a line, in their order; then 000001.log, ...
+    000000.log    `points {...}`, `media {...}`, `file {...}`, `finish {...}`: a line each, in order; then 000001.log
     sent          the place up to which the server has everything
     files/        copies of files to be uploaded, and pictures
     refused.log   lines that the server does not want

@@ -131,6 +131,8 @@ def _checked(data: bytes) -> bytes:
 
 
 def _of_pil(picture: Any) -> Pixels:
+    if picture.mode == "F" or picture.mode.startswith("I"):  # PIL would cut off what 8 bits can't hold
+        raise HoneError(f"A picture must have 8 bits a channel; scale this one of mode {picture.mode!r} first.")
     grey, clear = picture.mode in ("1", "L"), "A" in picture.getbands() or "transparency" in picture.info
     plain = picture.convert("L" if grey and not clear else "RGBA" if clear else "RGB")
     return _fitting(Pixels(*plain.size, len(plain.getbands()), plain.tobytes()))

@@ -199,7 +199,7 @@ os.kill(os.getpid(), {int(signal.SIGKILL)})
 
 
 def test_a_line_that_is_sent_twice_counts_once(spool: Path) -> None:
-    """The program was killed after the server had it: before its pictures were deleted, or before its place was noted."""
+    """The program was killed once the server had it, before its pictures were deleted or before its place was noted."""
     body = {"project": "alpha", "spec": {"kind": "external"}, "name": "", "tags": [], "baseline": None}
     client = Client(api_url(), token())
     delivery = Delivery(client, Journal.create(spool, {"url": client.url, "body": body, "id": None}))

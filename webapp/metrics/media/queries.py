@@ -83,3 +83,9 @@ def _some(steps: Sequence[int], most: int) -> list[int]:
         return list(steps)
     places = np.linspace(0, len(steps) - 1, most).round().astype(int)
     return [steps[place] for place in places]
+
+
+def last_items(run_id: int) -> dict[str, MediaItem]:
+    """The last item of each series, by name."""
+    items = MediaItem.objects.filter(run_id=run_id).defer("edges", "counts")
+    return {item.name: item for item in items.order_by("name", "-step").distinct("name")}

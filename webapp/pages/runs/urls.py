@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from webapp.pages.views import run, run_actions, run_figures, run_new, run_panels, runs, runs_bulk
+from webapp.pages.views import run, run_actions, run_figures, run_media, run_new, run_panels, runs, runs_bulk
 
 urlpatterns: list[URLPattern] = [
     path("", runs.runs, name="runs"),
@@ -15,6 +15,8 @@ urlpatterns: list[URLPattern] = [
     path("layouts/", run_panels.layout_save, name="run-layout-save"),
     path("layouts/<int:layout_id>/delete/", run_panels.layout_delete, name="run-layout-delete"),
     path("<int:run_id>/", run.charts, name="run"),
+    path("<int:run_id>/media/", run_media.media, name="run-media"),
+    path("<int:run_id>/media/figure/", run_media.figure, name="run-media-figure"),
     path("<int:run_id>/panels/", run_panels.panels, name="run-panels"),
     path("<int:run_id>/log/", run.log, name="run-log"),
     path("<int:run_id>/config/", run.config, name="run-config"),
