@@ -31,9 +31,10 @@ class Panel {
     this.isRead = true;
     const answer = await fetch(`${root.dataset.api}/media-items?${new URLSearchParams({ name: this.name })}`);
     if (!answer.ok) return this.fail(`The steps could not be read (${answer.status}).`);
+    const { items } = await answer.json();
     const atEnd = !this.items || this.place === this.items.length - 1;
     const shown = this.items?.[this.place];
-    this.items = (await answer.json()).items;
+    this.items = items;
     if (!this.items.length) return this.element.remove();
     this.slider.max = this.items.length - 1;
     this.slider.hidden = this.items.length < 2;
@@ -85,7 +86,7 @@ class Panel {
   }
 
   showPicture(step, caption, width, height, sha256) {
-    const address = `${root.dataset.api}/media/${this.name.split("/").map(encodeURIComponent).join("/")}?step=${step}`;
+    const address = `${root.dataset.api}/media/${this.name.split("/").map(encodeURIComponent).join("/")}?${new URLSearchParams({ step, sha256 })}`;
     this.element.querySelector("[data-open]").href = address;
     if (this.sha256 === sha256) return;
     this.sha256 = sha256;
@@ -118,10 +119,12 @@ class Panel {
   }
 
   async paint() {
+    const { figure } = this;
     const Plotly = await plotly();
+    if (figure !== this.figure) return; // read again meanwhile
     const mark = { type: "line", xref: "x", yref: "paper", x0: this.step, x1: this.step, y0: 0, y1: 1, line: { color: "--ink", width: 1, dash: "dot" } };
-    const layout = { ...this.figure.layout, shapes: this.isOverTime ? [mark] : [] };
-    await Plotly.react(this.plot, resolve(this.figure.data), resolve(layout), CONFIG);
+    const layout = { ...figure.layout, shapes: this.isOverTime ? [mark] : [] };
+    await Plotly.react(this.plot, resolve(figure.data), resolve(layout), CONFIG);
     this.plot.dataset.step = this.step;
   }
 }

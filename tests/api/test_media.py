@@ -46,6 +46,10 @@ def test_a_picture_comes_back_as_itself_and_can_be_nothing_else(world: World) ->
     assert shown["Content-Security-Policy"] == "default-src 'none'; sandbox"
     again = get(world, "/media/eval/samples", **{"If-None-Match": shown["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
+    assert shown["Cache-Control"] == "private, no-cache"
+    this = get(world, f"/media/eval/samples?sha256={shown['ETag'].strip(chr(34))}")
+    assert b"".join(this.streaming_content) == data and "immutable" in this["Cache-Control"]
+    assert get(world, f"/media/eval/samples?sha256={'0' * 64}").status_code == 404
     [facts] = get(world, "/media-items?name=eval/samples").json()["items"]
     assert facts == {
         "step": 5, "time": 12.5, "caption": "a cat", "format": "png", "width": 3, "height": 2, "size": len(data),

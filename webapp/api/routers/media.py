@@ -42,8 +42,9 @@ SAFE_HEADERS = {  # whatever a picture's bytes may be besides, they are shown as
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Disposition": "inline",
-    "Cache-Control": "private, no-cache",  # asked again, it is a 304: another picture may have come to the step
 }
+MAY_CHANGE = "private, no-cache"  # asked again, it is a 304: another picture may have come to the step
+STAYS = "private, max-age=31536000, immutable"
 ITEM = {
     "responses": {
         200: {
@@ -98,14 +99,15 @@ def get_media(
     run_id: int,
     name: str,
     step: Annotated[Step | None, Query(description="The last item at or before it; by default the very last.")] = None,
+    sha256: Annotated[str, Query(description="Only if it is this picture; then it may be kept for good.")] = "",
 ) -> HttpResponseBase:
     """One item of a series: a picture as itself, a histogram as JSON."""
     run = run_or_404(user_of(request), run_id)
     item = queries.item_at(run.pk, name.replace("\x00", ""), step)
-    if item is None:
+    if item is None or (sha256 and item.blob_id != sha256):
         until = "" if step is None else f" at or before step {step}"
         raise NotFound(f"Run {run.pk} has no media {name[:250]!r}{until}.")
-    return _histogram(item) if item.blob is None else _picture(request, item)
+    return _histogram(item) if item.blob is None else _picture(request, item, STAYS if sha256 else MAY_CHANGE)
 
 
 def _new(place: int, item: MediaInput) -> NewItem:
@@ -129,19 +131,14 @@ def _histogram(item: MediaItem) -> HttpResponse:
     return HttpResponse(dumps(told.model_dump()), content_type="application/json; charset=utf-8")
 
 
-def _picture(request: HttpRequest, item: MediaItem) -> HttpResponseBase:
+def _picture(request: HttpRequest, item: MediaItem, caching: str) -> HttpResponseBase:
     assert item.blob is not None
     etag = f'"{item.blob.sha256}"'
-    known = get_conditional_response(request, etag=etag)
-    if known is not None:
-        return _with_headers(known, item, etag)
-    response = streamed(request, in_pieces(open_blob(item.blob)), CONTENT_TYPES[item.format])
-    response["Content-Length"] = str(item.blob.size)
-    return _with_headers(response, item, etag)
-
-
-def _with_headers(response: HttpResponseBase, item: MediaItem, etag: str) -> HttpResponseBase:
-    for name, value in {**SAFE_HEADERS, "ETag": etag, "Hone-Step": str(item.step)}.items():
+    response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
+    if response is None:
+        response = streamed(request, in_pieces(open_blob(item.blob)), CONTENT_TYPES[item.format])
+        response["Content-Length"] = str(item.blob.size)
+    for name, value in {**SAFE_HEADERS, "Cache-Control": caching, "ETag": etag, "Hone-Step": str(item.step)}.items():
         response[name] = value
     return response
 
