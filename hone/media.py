@@ -135,7 +135,8 @@ def _of_pil(picture: Any) -> Pixels:
         raise HoneError(f"A picture must have 8 bits a channel; scale this one of mode {picture.mode!r} first.")
     grey, clear = picture.mode in ("1", "L"), "A" in picture.getbands() or "transparency" in picture.info
     plain = picture.convert("L" if grey and not clear else "RGBA" if clear else "RGB")
-    return _fitting(Pixels(*plain.size, len(plain.getbands()), plain.tobytes()))
+    width, height = plain.size
+    return _fitting(Pixels(width, height, len(plain.getbands()), plain.tobytes()))
 
 
 def _of_array(data: Any) -> Pixels:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Max, QuerySet
 
 from webapp.metrics import keys
 from webapp.metrics.errors import Invalid
+from webapp.metrics.media import catalogue
+from webapp.metrics.media.catalogue import Series
 from webapp.metrics.media.items import NewItem
 from webapp.metrics.models import MediaItem
 from webapp.runs import blobs, news
@@ -48,10 +49,11 @@ def log_media(run: Run, items: Sequence[NewItem], *, key: str | None = None, dig
 
 def write(run: Run, items: Sequence[NewItem], kept: Sequence[Blob | None]) -> None:
     """Adds items, whose pictures are kept, in the caller's transaction, in which the run is locked. Raises Invalid."""
-    placed = _placed(run, items)
-    _check_kinds(run, items)
-    _check_series(run, items)
-    _check_room(run, items, placed)
+    known = catalogue.those_of(run.pk, (item.name for item in items))
+    placed = _placed(known, items)
+    _check_kinds(known, items)
+    _check_series(run, known, items)
+    _check_room(run, known, items, placed)
     rows = {
         (item.name, step): _row(run, item, step, blob) for item, step, blob in zip(items, placed, kept, strict=True)
     }  # of two for one place the later one counts
@@ -78,10 +80,9 @@ def _require_open(run: Run) -> None:
         raise WrongState(f"Run {run.pk} has ended ({run.status}): no media can be added.")
 
 
-def _placed(run: Run, items: Sequence[NewItem]) -> list[int]:
+def _placed(known: Mapping[str, Series], items: Sequence[NewItem]) -> list[int]:
     """The step of each item; one that names none comes after the series' last."""
-    found = _of(run, items).values_list("name").annotate(Max("step"))
-    last = dict(found)
+    last = {name: some.last_step for name, some in known.items()}
     steps = []
     for place, item in enumerate(items):
         step = last.get(item.name, -1) + 1 if item.step is None else item.step
@@ -92,20 +93,19 @@ def _placed(run: Run, items: Sequence[NewItem]) -> list[int]:
     return steps
 
 
-def _check_kinds(run: Run, items: Sequence[NewItem]) -> None:
-    kinds: dict[str, str] = dict(_of(run, items).values_list("name", "kind").distinct())
+def _check_kinds(known: Mapping[str, Series], items: Sequence[NewItem]) -> None:
+    kinds = {name: some.kind for name, some in known.items()}
     for place, item in enumerate(items):
         kind = kinds.setdefault(item.name, item.kind)
         if kind != item.kind:
             raise _invalid(place, "name", f"{item.name!r} is a series of kind {kind}, and this is of kind {item.kind}.")
 
 
-def _check_series(run: Run, items: Sequence[NewItem]) -> None:
+def _check_series(run: Run, known: Mapping[str, Series], items: Sequence[NewItem]) -> None:
     """The bound of a run."""
-    there = set(_of(run, items).values_list("name", flat=True).distinct())
-    if all(item.name in there for item in items):
+    if all(item.name in known for item in items):
         return
-    names = set(MediaItem.objects.filter(run=run).order_by().values_list("name", flat=True).distinct())
+    names = set(catalogue.names(run.pk))
     for place, item in enumerate(items):
         names.add(item.name)
         if len(names) > MOST_SERIES:
@@ -113,20 +113,17 @@ def _check_series(run: Run, items: Sequence[NewItem]) -> None:
             raise _invalid(place, "name", f"{item.name!r} would be one series too many: {rule}.")
 
 
-def _check_room(run: Run, items: Sequence[NewItem], placed: Sequence[int]) -> None:
+def _check_room(run: Run, known: Mapping[str, Series], items: Sequence[NewItem], placed: Sequence[int]) -> None:
     """The bound of a series."""
-    there = set(_of(run, items).filter(step__in=set(placed)).values_list("name", "step"))
-    counts = Counter(dict(_of(run, items).values_list("name").annotate(Count("pk"))))
+    some = MediaItem.objects.filter(run=run, name__in={item.name for item in items}, step__in=set(placed))
+    there = set(some.order_by().values_list("name", "step"))
+    counts = Counter({name: series.count for name, series in known.items()})
     for place, (item, step) in enumerate(zip(items, placed, strict=True)):
         counts[item.name] += (item.name, step) not in there
         there.add((item.name, step))
         if counts[item.name] > MOST_ITEMS:
             rule = f"has {MOST_ITEMS:,} items already, the most that a series has"
             raise _invalid(place, "name", f"{item.name!r} {rule}: log it less often, or under another name.")
-
-
-def _of(run: Run, items: Iterable[NewItem]) -> QuerySet[MediaItem]:
-    return MediaItem.objects.filter(run=run, name__in={item.name for item in items}).order_by()
 
 
 def _row(run: Run, item: NewItem, step: int, blob: Blob | None) -> MediaItem:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Count, Max
 
+from webapp.metrics.media import catalogue
 from webapp.metrics.media.items import Histogram
 from webapp.metrics.models import MediaItem
 from webapp.metrics.points import Float64, Int64
@@ -31,15 +31,12 @@ class Spread(NamedTuple):
 
 
 def series_of(run_id: int) -> list[MediaSeries]:
-    """By name. One query."""
+    """By name. Two queries."""
     rows = MediaItem.objects.filter(run_id=run_id).order_by("name").values_list("name")
-    found = rows.annotate(kind_=Max("kind"), steps=ArrayAgg("step", order_by="step"))
-    return [MediaSeries(*row) for row in found]
-
-
-def count(run_id: int) -> int:
-    """How many series of media the run has."""
-    return MediaItem.objects.filter(run_id=run_id).aggregate(names=Count("name", distinct=True))["names"]
+    steps = dict(rows.annotate(steps=ArrayAgg("step", order_by="step")))
+    return [
+        MediaSeries(some.name, some.kind, steps[some.name]) for some in catalogue.all_of(run_id) if some.name in steps
+    ]
 
 
 def items_of(run_id: int, name: str) -> list[MediaItem]:
@@ -83,9 +80,3 @@ def _some(steps: Sequence[int], most: int) -> list[int]:
         return list(steps)
     places = np.linspace(0, len(steps) - 1, most).round().astype(int)
     return [steps[place] for place in places]
-
-
-def last_items(run_id: int) -> dict[str, MediaItem]:
-    """The last item of each series, by name."""
-    items = MediaItem.objects.filter(run_id=run_id).defer("edges", "counts")
-    return {item.name: item for item in items.order_by("name", "-step").distinct("name")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from webapp.metrics.media.queries import last_items, series_of
+from webapp.metrics.media import catalogue
 from webapp.metrics.models import MediaItem
 from webapp.runs.models import Run
 
@@ -27,5 +27,6 @@ class MediaPanel(NamedTuple):
 
 def panels_of(run: Run) -> list[MediaPanel]:
     """By name. Two queries."""
-    last = last_items(run.pk)
-    return [MediaPanel(some.name, len(some.steps), last[some.name]) for some in series_of(run.pk) if some.name in last]
+    series = catalogue.all_of(run.pk)
+    last = MediaItem.objects.defer("edges", "counts").in_bulk([some.last_id for some in series])
+    return [MediaPanel(some.name, some.count, last[some.last_id]) for some in series if some.last_id in last]

@@ -15,7 +15,7 @@ from webapp.charts import memory
 from webapp.http import PageRequest, project_for, respond
 from webapp.metrics import catalogue
 from webapp.metrics.layouts import chosen, layouts_of
-from webapp.metrics.media.queries import count as media_count
+from webapp.metrics.media import catalogue as media
 from webapp.metrics.queries import summaries
 from webapp.pages.runs import artifacts, describe, facts, notes, panels
 from webapp.pages.runs.merged import merged_of
@@ -174,7 +174,7 @@ def _context(request: PageRequest, run: Run, tab: str, attempts: list[Attempt]) 
 
 
 def _tab_links(run: Run, current: str, counts: dict[str, int]) -> list[dict[str, Any]]:
-    counts = {"media": media_count(run.pk), **counts}
+    counts = {"media": len(media.names(run.pk)), **counts}
     return [
         {
             "label": label,
