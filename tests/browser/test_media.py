@@ -98,7 +98,7 @@ def test_one_slider_moves_all_to_the_last_item_at_or_before_its_step(opened: Ope
 def test_a_histogram_is_bars_and_over_time_a_map(opened: Open, run: Run) -> None:
     page = watch(opened, run)
     weights, plot = panel(page, "weights"), "document.querySelector(\"[data-media='weights'] .plot\")"
-    page.wait_for_function(f"() => {plot}.data?.[0].type === 'bar' && {plot}.dataset.step === '30'")
+    page.wait_for_function(f"() => {plot}.data?.[0].type === 'bar' && {plot}.dataset.step === '30'", timeout=20_000)
     trace = page.evaluate(f"(({{x, width, y}}) => ({{x, width, y}}))({plot}.data[0])")
     assert trace == {"x": [30, 31], "width": [1, 2], "y": [4, 30]}
     weights.get_by_label("Step").press("ArrowLeft")

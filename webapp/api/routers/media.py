@@ -111,11 +111,11 @@ def get_media(
 
 
 def _new(place: int, item: MediaInput) -> NewItem:
-    about = {"step": item.step, "time": item.time, "caption": item.caption}
+    name, bars, step, time, caption = item.name, item.histogram, item.step, item.time, item.caption
     with below("items", place):
-        if item.histogram is not None:
-            return items.histogram(item.name, item.histogram.edges, item.histogram.counts, **about)
-        return items.image(item.name, item.image or b"", **about)
+        if bars is not None:
+            return items.histogram(name, bars.edges, bars.counts, step=step, time=time, caption=caption)
+        return items.image(name, item.image or b"", step=step, time=time, caption=caption)
 
 
 def _histogram(item: MediaItem) -> HttpResponse:
