@@ -52,4 +52,4 @@ def those_of(run_id: int, wanted: Iterable[str]) -> dict[str, Series]:
 def _rows(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
