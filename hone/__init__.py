@@ -2,6 +2,7 @@
 
 run = hone.init(project="first", config={"lr": 3e-4})
 run.log({"train/loss": 1.9})
+run.log({"samples": hone.Image(array), "weights": hone.Histogram(weights)}, step=100)
 run.finish()
 
 hone.runs(project="first")                  # a pandas DataFrame, or a list of dicts
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hone.errors import HoneError
+    from hone.media import Histogram, Image
     from hone.reads import History, history, runs
     from hone.run import Run
     from hone.starting import init
 
-__all__ = ["History", "HoneError", "Run", "history", "init", "runs"]
+__all__ = ["Histogram", "History", "HoneError", "Image", "Run", "history", "init", "runs"]
 _HOMES = {
-    "History": "reads", "HoneError": "errors", "Run": "run", "history": "reads", "init": "starting", "runs": "reads",
+    "Histogram": "media", "History": "reads", "HoneError": "errors", "Image": "media", "Run": "run",
+    "history": "reads", "init": "starting", "runs": "reads",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import logging
@@ -60,6 +61,8 @@ class Delivery:
     def _send(self, run: int, line: Line) -> None:
         if line.kind == "points":
             self._send_points(run, line)
+        elif line.kind == "media":
+            self._send_media(run, line)
         elif line.kind == "file":
             self._send_file(run, json.loads(line.body))
         else:
@@ -71,6 +74,20 @@ class Delivery:
         if len(body) >= GZIP_FROM_BYTES:
             body, headers["Content_Encoding"] = gzip.compress(body, 1), "gzip"
         self.client.send("POST", f"/runs/{run}/metrics", body, **headers)
+
+    def _send_media(self, run: int, line: Line) -> None:
+        items = json.loads(line.body)["items"]
+        files = [self.journal.folder / item["file"] for item in items if "file" in item]
+        try:
+            for item in items:
+                if "file" in item:
+                    item["image"] = base64.b64encode((self.journal.folder / item.pop("file")).read_bytes()).decode()
+        except FileNotFoundError:
+            return  # sent before, and only the note of it was lost
+        headers = {"Content_Type": "application/json", "Idempotency_Key": line.key}
+        self.client.send("POST", f"/runs/{run}/media", json.dumps({"items": items}).encode(), **headers)
+        for file in files:
+            file.unlink(missing_ok=True)
 
     def _send_file(self, run: int, entry: dict[str, str]) -> None:
         from urllib.parse import quote

@@ -2,9 +2,9 @@
 
     run.json      the server's address, the request that makes the run, and its number once there is one
     lock          held by the process that logs; `hone sync` leaves a run alone while it is
-    000000.log    `points {...}`, `file {...}` and `finish {...}`, a line each, in their order; then 000001.log, ...
+    000000.log    `points {...}`, `media {...}`, `file {...}`, `finish {...}`: a line each, in order; then 000001.log
     sent          the place up to which the server has everything
-    files/        copies of files to be uploaded
+    files/        copies of files to be uploaded, and pictures
     refused.log   lines that the server does not want
 
 A line is handed to the operating system with one write, so a killed process leaves whole lines and perhaps a torn last
@@ -104,10 +104,18 @@ class Journal:
 
     def keep(self, file: Path) -> str:
         """A copy of a file that may change or go; gives its name in the folder."""
-        with self._lock:
-            self._files += 1
-            name = f"files/{self._files:06}"
+        name = self._new_file()
         shutil.copyfile(file, self.folder / name)
+        return name
+
+    def keep_bytes(self, data: bytes) -> str:
+        """The same of bytes, complete or not at all. Raises OSError."""
+        name = self._new_file()
+        try:
+            (self.folder / name).write_bytes(data)
+        except OSError:
+            (self.folder / name).unlink(missing_ok=True)
+            raise
         return name
 
     def next(self) -> Line | None:
@@ -157,6 +165,11 @@ class Journal:
         (self.folder / "run.json").rename(self.folder / "refused.json")
         for path in (*self.folder.glob("[0-9]*.log"), self.folder / "sent", self.folder / "lock"):
             path.unlink(missing_ok=True)
+
+    def _new_file(self) -> str:
+        with self._lock:
+            self._files += 1
+            return f"files/{self._files:06}"
 
     def _roll(self) -> None:
         if self._file is not None and os.lseek(self._file, 0, os.SEEK_END) >= SEGMENT_BYTES:

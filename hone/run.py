@@ -14,6 +14,7 @@ from hone.columns import check_name, number
 from hone.delivery import Delivery, Sender
 from hone.errors import HoneError
 from hone.journal import Journal
+from hone.media import Media
 from hone.writer import EARLY_ROWS, MOST_ROWS, Writer
 
 WRITE_TIMEOUT_S, SEND_TIMEOUT_S = 10.0, 60.0
@@ -60,11 +61,13 @@ class Run:
 
     @property
     def dropped(self) -> int:
-        """Points that were lost because the disk did not keep up or was full."""
+        """Points and media that were lost because the disk did not keep up or was full, or their series was."""
         return 0 if self._state == SILENT else self._writer.dropped
 
     def log(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """One value for each metric, at `step`, or at the one after the last call's.
+
+        A value may also be a hone.Image or a hone.Histogram.
 
         A value is any one number: a float, a numpy scalar, a tensor (to read one from a GPU is to wait for it). Of two
         values of a metric at one step the later one counts. Raises HoneError for what is no number, name or step.
@@ -78,12 +81,20 @@ class Run:
             step = _whole(step)
         names = self._names
         values = {}
+        media = None
         for name, value in metrics.items():
             if name not in names:
                 check_name(name)
                 names.add(name)
-            values[name] = value if type(value) is float else number(name, value)
+            if type(value) is float:
+                values[name] = value
+            elif isinstance(value, Media):
+                media = {name: value} if media is None else {**media, name: value}
+            else:
+                values[name] = number(name, value)
         self._step = step + 1
+        if media is not None:
+            self._writer.add_media(step, time.time(), media)
         waiting = len(self._rows)
         if waiting >= EARLY_ROWS:
             if waiting == EARLY_ROWS:
@@ -163,7 +174,7 @@ class Run:
 
     def _part(self) -> None:
         if self.dropped:
-            logger.warning("Run %s: %s points were dropped.", self.id, self.dropped)
+            logger.warning("Run %s: %s points or media were dropped.", self.id, self.dropped)
         if self._sender.finished:
             self._journal.remove()
             return

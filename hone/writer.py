@@ -11,10 +11,14 @@ from queue import Empty, SimpleQueue
 
 from hone.columns import Row, bodies
 from hone.journal import Journal
+from hone.keeping import Keeper
+from hone.media import Media, Waiting, total
 
 EVERY_S = 0.5  # what was logged for longer than this, and a killed process, is on disk
 EARLY_ROWS = 4096  # so many are fetched at once
 MOST_ROWS = 50_000  # in memory
+MOST_MEDIA_BYTES = 64 << 20  # in memory, and one picture more
+MOST_MEDIA = 1000
 LONGEST_WAIT_S = 0.05  # that `log` waits for room before it drops points
 logger = logging.getLogger("hone")
 
@@ -25,8 +29,10 @@ class Writer(threading.Thread):
     def __init__(self, journal: Journal, written: Callable[[], None]) -> None:
         super().__init__(name="hone-writer", daemon=True)
         self.rows: deque[Row] = deque()
-        self.dropped = 0  # points, because the disk did not keep up or was full
+        self.media: deque[Waiting] = deque()
+        self.dropped = 0  # points and media, because the disk did not keep up or was full
         self._journal = journal
+        self._keeper = Keeper(journal)
         self._written = written
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._closing = self._is_writing = self._is_dropping = False
@@ -46,6 +52,20 @@ class Writer(threading.Thread):
         self._is_dropping = False
         return True
 
+    def add_media(self, step: int, at: float, items: dict[str, Media]) -> None:
+        """Waits a moment for room when too much is waiting, as `has_room` does; then they are dropped."""
+        waiting = Waiting(step, at, items)
+        until = time.monotonic() + (0.0 if self._is_dropping else LONGEST_WAIT_S)
+        while self.media and (len(self.media) >= MOST_MEDIA or total([*self.media]) + waiting.size > MOST_MEDIA_BYTES):
+            if time.monotonic() >= until:
+                self._drop(len(items))
+                return
+            self.wake()
+            time.sleep(0.001)
+        self._is_dropping = False
+        self.media.append(waiting)
+        self.wake()
+
     def close(self, timeout_s: float) -> None:
         """Hands everything to the journal."""
         self._closing = True
@@ -56,7 +76,7 @@ class Writer(threading.Thread):
         """Waits until what has been logged so far is on disk."""
         until = time.monotonic() + timeout_s
         self.wake()
-        while self.rows or self._is_writing:
+        while self.rows or self.media or self._is_writing:
             if time.monotonic() > until:
                 return False
             time.sleep(0.002)
@@ -84,6 +104,9 @@ class Writer(threading.Thread):
             for points, body in bodies(self._taken()):
                 self._write(points, body)
                 self._written()
+            for _ in range(len(self.media)):
+                self._write_media(self.media.popleft())
+                self._written()
         finally:
             self._is_writing = False
 
@@ -97,6 +120,14 @@ class Writer(threading.Thread):
             self._is_dropping = False
         except OSError as error:
             self._drop(points, f"{self._journal.folder} can't be written ({error.strerror})")
+
+    def _write_media(self, waiting: Waiting) -> None:
+        refused = self._keeper.refused
+        try:
+            self._keeper.write(waiting)
+        except OSError as error:
+            self._drop(len(waiting.items), f"{self._journal.folder} can't be written ({error.strerror})")
+        self.dropped += self._keeper.refused - refused
 
     def _drop(self, points: int, why: str = "the disk does not keep up with what is logged") -> None:
         if not self._is_dropping:

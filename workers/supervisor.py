@@ -17,6 +17,7 @@ from django.db import transaction
 
 from gpu_jobs.events import Event, Stopped, encode
 from webapp.metrics import store
+from webapp.metrics.media import actions as media
 from webapp.runs import actions, news
 from webapp.runs.actions import LogEntry
 from webapp.runs.errors import Gone
@@ -171,6 +172,7 @@ def _rewind(attempt: Attempt, step: int) -> None:
     """Forgets what earlier attempts logged after the checkpoint. Raises Gone."""
     actions.lock(attempt.pk)
     store.rewind(attempt.run_id, step)
+    media.rewind(attempt.run_id, step)
     news.publish_on_commit(attempt.run_id, "rewind", {"step": step})
 
 

@@ -1,7 +1,7 @@
 // One event stream of a run, with no gap: the browser reconnects by itself and says the last id it saw; where the server
 // can't go on from there (`reset`), or the connection had to be made anew, the page reads everything again.
 
-const TYPES = ["points", "log", "state", "rewind", "artifacts"];
+const TYPES = ["points", "media", "log", "state", "rewind", "artifacts"];
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 8000;
 

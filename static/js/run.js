@@ -64,8 +64,14 @@ async function reread(id) {
 // Something may have been missed: everything that the page has read is read again.
 function catchUp() {
   panels.catchUp();
+  tellMedia(null);
   log?.reread(logBox.dataset.source);
   refreshHead(true);
+}
+
+// static/js/media.js hears of new pictures and histograms, by series; null is all of them.
+function tellMedia(told) {
+  document.dispatchEvent(new CustomEvent("hone:media", { detail: told }));
 }
 
 function showConnection(status) {
@@ -85,9 +91,10 @@ if (isLive)
   follow(`${run.api}/events`, page.dataset.live, {
     reset: catchUp,
     points: (points) => { panels.append(points); refreshHead(); },
+    media: tellMedia,
     log: ({ lines }) => log?.append(lines),
     state,
-    rewind: ({ step }) => { panels.rewind(step); refreshHead(true); },
+    rewind: ({ step }) => { panels.rewind(step); tellMedia(null); refreshHead(true); },
     artifacts: refreshParts,
     status: showConnection,
   });

@@ -88,6 +88,7 @@ STUDY = {"project": "alpha", "spec": scene.SPEC}
 SCHEDULE = {"project": "alpha", "name": "n", "cron": "0 2 * * *", "action": {"run": {"spec": scene.SPEC}}}
 FIT = {"project": "alpha", "spec": scaling.table()}
 POINTS = {"series": {"loss": {"step": [3], "value": [2.0]}}}
+MEDIA = {"items": [{"name": "weights", "histogram": {"edges": [0, 1, 2], "counts": [3, 4]}}]}
 ROUTES = [
     route("list_projects", "GET", "/projects", people(200)),
     route("create_project", "POST", "/projects", people(201), {"name": "Gamma"}),
@@ -127,6 +128,10 @@ ROUTES = [
     route("log_points", "POST", of_run("/metrics", "external"), editors(201), POINTS),
     route("get_series", "GET", of_run("/series?name=loss", "external"), members(200)),
     route("export_series", "GET", of_run("/export?name=loss", "external"), members(200)),
+    route("list_media", "GET", of_run("/media", "pictured"), members(200)),
+    route("log_media", "POST", of_run("/media", "external"), editors(201), MEDIA),
+    route("list_media_items", "GET", of_run("/media-items?name=a/picture", "pictured"), members(200)),
+    route("get_media", "GET", of_run("/media/a/picture", "pictured"), members(200)),
     route("compare_series", "GET", "/series?name=loss&project=alpha", members(200)),
     route("compare_runs", "GET", "/compare?project=alpha", members(200)),
     route("compare_settings", "GET", "/compare/diff?project=alpha", members(200)),

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from tests.metrics import pictures
 from tests.runs import scene
 from tests.scaling import ladders
 from tests.scaling import scene as scaling
@@ -18,6 +19,8 @@ from tests.sweeps.comparison import masks
 from webapp.accounts import actions as accounts
 from webapp.accounts.models import ApiToken, Project, Role, User
 from webapp.metrics import actions as metrics
+from webapp.metrics.media import items
+from webapp.metrics.media.actions import log_media
 from webapp.runs import actions, blobs, saved_views
 from webapp.runs.models import Run, SavedView, Upload, Worker
 from webapp.runs.saved_views import Shown
@@ -76,6 +79,12 @@ class World:
         run = actions.create_external(project=self.project, user=self.owner, name="outside")
         metrics.log_external(run, {"loss": {"step": [1, 2], "value": [4.0, 3.0], "time": [10.0, 11.0]}})
         return run
+
+    @cached_property
+    def pictured(self) -> Run:
+        """With one picture of one pixel, `a/picture`."""
+        log_media(self.external, [items.image("a/picture", pictures.png(1, 1))])
+        return self.external
 
     @cached_property
     def trained(self) -> Run:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from django.http import HttpResponse
 from django.urls import reverse
@@ -9,6 +11,7 @@ from django.urls import reverse
 from tests.pages.team import ROLES, Team
 from tests.runs import scene
 from webapp.metrics.layouts import Settings, save_layout
+from webapp.metrics.models import MediaItem
 from webapp.pages.runs.urls import urlpatterns
 from webapp.runs import saved_views
 from webapp.runs.models import Run
@@ -17,12 +20,14 @@ from webapp.runs.states import Status
 
 pytestmark = pytest.mark.django_db
 
+EDGES = struct.pack("<dd", 0.0, 1.0)
 TO_SIGN_IN = "302 to /sign-in/"
 MEMBERS = dict.fromkeys(ROLES, 200) | {"anonymous": TO_SIGN_IN, "stranger": 404}
 EDITORS = MEMBERS | {"viewer": 403}
 READ_BY_MEMBERS = {
     "runs", "run", "run-log", "run-config", "run-artifacts", "run-attempts", "run-provenance", "run-head", "run-figure",
     "run-panels", "run-export", "run-views", "run-view", "runs-columns",
+    "run-media", "run-media-figure",
 }  # fmt: skip
 READ_BY_EDITORS = {"run-new", "run-edit", "run-delete"}
 WRITTEN_BY_EDITORS = {
@@ -51,6 +56,11 @@ def address(team: Team, run: Run, name: str) -> str:
     if name in OF_A_VIEW:
         view = saved_views.save(team.project, team.people["owner"], "mine", Shown())
         return reverse(name, args=[team.project.slug, view.pk])
+    if name == "run-media-figure":
+        MediaItem.objects.create(
+            run=run, name="weights", kind="histogram", step=1, time=1.0, edges=EDGES, counts=EDGES[8:]
+        )
+        return reverse(name, args=[team.project.slug, run.pk]) + "?name=weights"
     extra = ["memory"] if name == "run-figure" else []
     return reverse(name, args=[team.project.slug, run.pk, *extra])
 

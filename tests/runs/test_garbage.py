@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import time
 from datetime import timedelta
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
@@ -154,13 +152,23 @@ def test_workers_gone_long_ago_are_forgotten_and_attempts_remember_their_name() 
     assert (attempt.worker, attempt.worker_name) == (None, "w")
 
 
-def test_the_command_says_what_went() -> None:
-    deleted(2, scene.submit())
-    out = StringIO()
-    call_command("collect_garbage", days=1, stdout=out)
-    assert out.getvalue() == "Deleted 1 runs, 0 blobs (0.0 MB) and 0 gone workers.\n"
-    with pytest.raises(CommandError, match="not be negative, not -1"):
-        call_command("collect_garbage", days=-1)
+def test_a_survey_says_beforehand_what_will_go_and_changes_nothing(tmp_path, folder) -> None:
+    shared, attempts = stored(tmp_path), [scene.running(), scene.running(name="second")]
+    for attempt in attempts:
+        actions.add_artifacts(attempt, [actions.NewArtifact("f", shared)])
+    actions.add_artifacts(attempts[0], [actions.NewArtifact("g", stored(tmp_path, b"its own"))])
+    stored(tmp_path, b"nobody's")
+    orphan = stored(tmp_path, b"without a row")
+    Blob.objects.filter(pk=orphan.pk).delete()
+    for path in folder.rglob("*"):
+        os.utime(path, (time.time() - 2 * 86_400,) * 2)
+    deleted(8, attempts[0].run)
+    age_blobs()
+    before = files(folder)
+    would = garbage.survey()
+    assert (files(folder), Run.objects.count(), Blob.objects.count()) == (before, 2, 3)
+    assert would == (1, 3, len(b"its own" + b"nobody's" + b"without a row"), 0)
+    assert garbage.collect() == would
 
 
 @pytest.mark.django_db(transaction=True)

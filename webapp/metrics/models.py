@@ -17,7 +17,7 @@ from django.db.models import F
 from django.db.models.functions import Now, NullIf
 
 from webapp.accounts.models import Project, User
-from webapp.runs.models import Run
+from webapp.runs.models import Blob, Run
 
 CHUNK_POINTS = 8192
 ENVELOPE_BUCKETS = 64
@@ -127,3 +127,36 @@ class PointsKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id}: {self.key}"
+
+
+class MediaItem(models.Model):
+    """A picture or a histogram that a run has logged at a step; of two at one step of a series the later one counts.
+
+    A series of media is all items of one name, and all of them are of one kind. A picture is a blob; a histogram lies
+    here: `edges` (bins + 1) and `counts` (bins), packed like the columns of a chunk.
+    """
+
+    class Kind(models.TextChoices):
+        IMAGE = "image"
+        HISTOGRAM = "histogram"
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="media", db_index=False)
+    name = models.CharField(max_length=NAME_LENGTH)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    step = models.BigIntegerField()
+    time = models.FloatField()
+    caption = models.TextField(default="", blank=True)
+    blob = models.ForeignKey(Blob, models.PROTECT, null=True, related_name="media")
+    format = models.CharField(max_length=4, default="", blank=True)  # see media/images.py
+    width = models.IntegerField(null=True)  # pixels
+    height = models.IntegerField(null=True)
+    edges = models.BinaryField(null=True)
+    counts = models.BinaryField(null=True)
+
+    class Meta:
+        db_table = "media_items"
+        ordering = ["step"]
+        constraints = [models.UniqueConstraint(fields=["run", "name", "step"], name="media_steps")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}: {self.name} at step {self.step}"

@@ -49,7 +49,7 @@ async def follow_run(
     after: Annotated[str | None, Query(description="The id to go on from, where no Last-Event-ID is sent.")] = None,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> StreamingHttpResponse:
-    """Server-sent events: points, log, state, rewind, artifacts; `hello` at first, `reset` when some may be missing.
+    """Server-sent events: points, media, log, state, rewind, artifacts; `hello` at first, `reset` when some are lost.
 
     A reconnecting browser sends Last-Event-ID and gets what it has missed; a page says `after` which event it was made.
     The stream ends after 15 minutes; reconnect.

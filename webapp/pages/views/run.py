@@ -15,6 +15,7 @@ from webapp.charts import memory
 from webapp.http import PageRequest, project_for, respond
 from webapp.metrics import catalogue
 from webapp.metrics.layouts import chosen, layouts_of
+from webapp.metrics.media import catalogue as media
 from webapp.metrics.queries import summaries
 from webapp.pages.runs import artifacts, describe, facts, notes, panels
 from webapp.pages.runs.merged import merged_of
@@ -30,6 +31,7 @@ from webapp.sweeps.models import Replicate
 
 TABS = {
     "charts": ("run", "Charts"),
+    "media": ("run-media", "Media"),
     "log": ("run-log", "Log"),
     "config": ("run-config", "Config"),
     "artifacts": ("run-artifacts", "Artifacts"),
@@ -61,7 +63,7 @@ def charts(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
     first, groups = panels.page_of(run, settings.pin if settings else [])
     total = catalogue.count(run.pk)
     table = catalogue.find(run.pk, after=request.GET.get("metrics_after", ""), limit=METRICS_IN_TABLE)
-    attempts = _attempts(run)
+    attempts = attempts_of(run)
     extra = {
         "first": first,
         "first_names": json.dumps([*(settings.pin if settings else []), *panels.FIRST]),
@@ -81,7 +83,7 @@ def charts(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
         "news_after": place,
         "has_memory": bool(memory.data(run).longest),
     }
-    return _tab(request, run, "charts", attempts, extra)
+    return tab_of(request, run, "charts", attempts, extra)
 
 
 @require_safe
@@ -92,7 +94,7 @@ def log(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
     before = request.GET.get("before", "")
     lines = _lines(run, LOG_PAGE, int(before) if before.isdecimal() and len(before) < 18 else None)
     earlier = lines[0].pk if len(lines) == LOG_PAGE else None
-    return _tab(request, run, "log", _attempts(run), {"lines": lines, "earlier": earlier, "is_tail": not before})
+    return tab_of(request, run, "log", attempts_of(run), {"lines": lines, "earlier": earlier, "is_tail": not before})
 
 
 @require_safe
@@ -100,8 +102,12 @@ def log(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
 def config(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
     run = run_for(request, slug, run_id)
     spec = describe.spec_in_order(run)
-    return _tab(
-        request, run, "config", _attempts(run), {"values": spec, "spec": json.dumps(spec, indent=2, ensure_ascii=False)}
+    return tab_of(
+        request,
+        run,
+        "config",
+        attempts_of(run),
+        {"values": spec, "spec": json.dumps(spec, indent=2, ensure_ascii=False)},
     )
 
 
@@ -109,14 +115,14 @@ def config(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
 @login_required
 def artifacts_(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
     run = run_for(request, slug, run_id)
-    return _tab(request, run, "artifacts", _attempts(run), {"folders": artifacts.folders_of(run)})
+    return tab_of(request, run, "artifacts", attempts_of(run), {"folders": artifacts.folders_of(run)})
 
 
 @require_safe
 @login_required
 def attempts(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
     run = run_for(request, slug, run_id)
-    return _tab(request, run, "attempts", _attempts(run), {})
+    return tab_of(request, run, "attempts", attempts_of(run), {})
 
 
 @require_safe
@@ -124,7 +130,7 @@ def attempts(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
 def provenance(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
     run = run_for(request, slug, run_id)
     sections = [("Provenance", run.provenance), ("Facts", run.facts), ("Result", run.result)]
-    return _tab(request, run, "provenance", _attempts(run), {"sections": [s for s in sections if s[1]]})
+    return tab_of(request, run, "provenance", attempts_of(run), {"sections": [s for s in sections if s[1]]})
 
 
 @require_safe
@@ -132,7 +138,7 @@ def provenance(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
 def head(request: PageRequest, slug: str, run_id: int) -> HttpResponse:
     """Name, state, actions, facts and notes: what the page asks for again while the run moves."""
     run = run_for(request, slug, run_id)
-    return render(request, "parts/run_head_update.html", _context(request, run, "", _attempts(run)))
+    return render(request, "parts/run_head_update.html", _context(request, run, "", attempts_of(run)))
 
 
 def _fit(run: Run) -> dict[str, Any]:
@@ -142,7 +148,7 @@ def _fit(run: Run) -> dict[str, Any]:
     return {"fit_panels": fit_panels.of_run(run, read) if read else [], "revision": revision}
 
 
-def _tab(request: PageRequest, run: Run, tab: str, attempts: list[Attempt], extra: dict[str, Any]) -> HttpResponse:
+def tab_of(request: PageRequest, run: Run, tab: str, attempts: list[Attempt], extra: dict[str, Any]) -> HttpResponse:
     context = {**_context(request, run, tab, attempts), **extra}
     tab_template = f"parts/run_{tab}.html"
     return respond(request, "pages/run.html", tab_template, {**context, "tab_template": tab_template})
@@ -159,7 +165,7 @@ def _context(request: PageRequest, run: Run, tab: str, attempts: list[Attempt]) 
         "fitted": fitted,
         "facts": fitted.facts if fitted else facts.facts_of(run),
         "notes": [*notes.notes_of(run, attempts), *(fitted.notes if fitted else [])],
-        "tabs": [_tab_link(run, key, tab, len(attempts)) for key in TABS],
+        "tabs": _tab_links(run, tab, {"attempts": len(attempts) if len(attempts) > 1 else 0}),
         "possible": possible(run) if allows(request.user, run.project, Role.EDITOR) else {},
         "is_live": run.status not in FINAL,
         "api": f"/api/v1/runs/{run.pk}",
@@ -167,15 +173,17 @@ def _context(request: PageRequest, run: Run, tab: str, attempts: list[Attempt]) 
     }
 
 
-def _tab_link(run: Run, key: str, current: str, attempts: int) -> dict[str, Any]:
-    name, label = TABS[key]
-    count = attempts if key == "attempts" and attempts > 1 else None
-    return {
-        "label": label,
-        "url": reverse(name, args=[run.project.slug, run.pk]),
-        "current": key == current,
-        "count": count,
-    }
+def _tab_links(run: Run, current: str, counts: dict[str, int]) -> list[dict[str, Any]]:
+    counts = {"media": len(media.names(run.pk)), **counts}
+    return [
+        {
+            "label": label,
+            "url": reverse(name, args=[run.project.slug, run.pk]),
+            "current": key == current,
+            "count": counts.get(key),
+        }
+        for key, (name, label) in TABS.items()
+    ]
 
 
 def possible(run: Run) -> dict[str, bool]:
@@ -193,7 +201,7 @@ def possible(run: Run) -> dict[str, bool]:
     }
 
 
-def _attempts(run: Run) -> list[Attempt]:
+def attempts_of(run: Run) -> list[Attempt]:
     return list(run.attempts.prefetch_related("phases").order_by("number"))
 
 

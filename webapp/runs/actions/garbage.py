@@ -7,15 +7,17 @@ deleted (and so locked) before its bytes, and a store that comes meanwhile waits
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.core.files.storage import default_storage, storages
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from webapp.accounts.models import Project
 from webapp.runs import blobs
 from webapp.runs.models import Blob, Input, Run, Worker
 from webapp.runs.states import FINAL
@@ -23,13 +25,6 @@ from webapp.runs.storage import BlobFiles, Stored, stored
 
 BLOB_AGE = timedelta(days=1)  # longer than any upload of a checkpoint between its bytes and its artifact rows
 BLOB_NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{64}")
-
-DELETE_UNUSED = """
-DELETE FROM blobs
-WHERE sha256 = %s AND touched_at < now() - make_interval(secs => %s)
-  AND NOT EXISTS (SELECT FROM artifacts WHERE blob_id = sha256)
-  AND NOT EXISTS (SELECT FROM uploads WHERE blob_id = sha256)
-"""
 
 
 class Collected(NamedTuple):
@@ -41,39 +36,70 @@ class Collected(NamedTuple):
     workers: int
 
 
-def collect(older_than: timedelta = timedelta(days=7), blob_age: timedelta = BLOB_AGE) -> Collected:
-    """One pass. Deleted runs go when they were deleted that long ago and no unfinished run starts from them."""
-    runs = _collect_runs(older_than)
-    _adopt_orphans(blob_age)
-    number, size = _collect_blobs(blob_age)
-    workers, _ = Worker.objects.filter(stopped_at__lt=Now() - older_than).delete()
-    return Collected(runs, number, size, workers)
+def collect(
+    older_than: timedelta = timedelta(days=7), blob_age: timedelta = BLOB_AGE, project: Project | None = None
+) -> Collected:
+    """One pass. Deleted runs go when they were deleted that long ago and no unfinished run starts from them.
+
+    With a project only its runs go, and the blobs that nothing refers to.
+    """
+    runs = doomed_runs(older_than, project)
+    for run_id in runs:  # one transaction each: a run may have a million points
+        Run.objects.filter(pk=run_id).delete()
+    backend = storages["default"]
+    if isinstance(backend, BlobFiles):
+        backend.drop_stale_incoming(timezone.now() - blob_age)
+    for orphans in _orphans(blob_age):
+        _adopt(orphans)
+    sizes = [blob.size for blob in list(_unused(blob_age)) if _delete_blob(blob, blob_age)]
+    workers, _ = _gone(older_than, project).delete()
+    return Collected(len(runs), len(sizes), sum(sizes), workers)
 
 
-def _collect_runs(older_than: timedelta) -> int:
+def survey(
+    older_than: timedelta = timedelta(days=7), blob_age: timedelta = BLOB_AGE, project: Project | None = None
+) -> Collected:
+    """What `collect` would delete now; nothing is changed."""
+    runs = doomed_runs(older_than, project)
+    sizes = list(_unused(blob_age, runs).values_list("size", flat=True))
+    sizes += [item.size for orphans in _orphans(blob_age) for item in _without_row(orphans)]
+    return Collected(len(runs), len(sizes), sum(sizes), _gone(older_than, project).count())
+
+
+def doomed_runs(older_than: timedelta, project: Project | None = None) -> list[int]:
+    """The runs that would go."""
     unfinished = Q(run__deleted_at=None) & ~Q(run__status__in=FINAL)
     needed = Input.objects.filter(unfinished, source__isnull=False).values("source_id")
     doomed = Run.objects.filter(deleted_at__lt=Now() - older_than).exclude(pk__in=needed)
-    ids = list(doomed.values_list("pk", flat=True))
-    for run_id in ids:  # one transaction each: a run may have a million points
-        Run.objects.filter(pk=run_id).delete()
-    return len(ids)
+    return list((doomed if project is None else doomed.filter(project=project)).values_list("pk", flat=True))
 
 
-def _collect_blobs(age: timedelta) -> tuple[int, int]:
-    unused = Blob.objects.filter(touched_at__lt=Now() - age, artifacts=None, uploads=None)
-    sizes = [blob.size for blob in list(unused) if _delete_blob(blob, age)]
-    return len(sizes), sum(sizes)
+def _gone(older_than: timedelta, project: Project | None) -> QuerySet[Worker]:
+    """Workers serve every project: they go with none."""
+    return Worker.objects.filter(stopped_at__lt=Now() - older_than) if project is None else Worker.objects.none()
+
+
+def _unused(age: timedelta, doomed: Sequence[int] = ()) -> QuerySet[Blob]:
+    """Blobs to which nothing refers, whatever model may do so, but what belongs to the doomed runs."""
+    unused = Blob.objects.filter(touched_at__lt=Now() - age)
+    for model, field in _referrers():
+        rows = model._default_manager.filter(**{field.name: OuterRef("pk")})
+        if any(other.name == "run" for other in model._meta.fields):
+            rows = rows.exclude(run__in=doomed)
+        unused = unused.filter(~Exists(rows))
+    return unused
+
+
+def _referrers() -> list[tuple[type[Model], Any]]:
+    return [(relation.related_model, relation.field) for relation in Blob._meta.related_objects]
 
 
 def _delete_blob(blob: Blob, age: timedelta) -> bool:
     """False when somebody has come to use it."""
     try:
         with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute(DELETE_UNUSED, [blob.sha256, age.total_seconds()])
-                if not cursor.rowcount:
-                    return False
+            if not _unused(age).filter(pk=blob.pk)._raw_delete(using=connection.alias):
+                return False
             connection.check_constraints()  # foreign keys are checked late; here they must hold before bytes go
             default_storage.delete(blobs.name_of(blob.sha256))
     except IntegrityError:
@@ -81,22 +107,25 @@ def _delete_blob(blob: Blob, age: timedelta) -> bool:
     return True
 
 
-def _adopt_orphans(age: timedelta) -> None:
-    """Bytes without a row (a writer died in between) get one as old as themselves, and go the way of all blobs."""
+def _orphans(age: timedelta) -> Iterator[list[Stored]]:
+    """Old files of the storage, a thousand at a time; those that have no row were left by a writer that died."""
     before = timezone.now() - age
-    backend = storages["default"]
-    if isinstance(backend, BlobFiles):
-        backend.drop_stale_incoming(before)
     batch: list[Stored] = []
     for item in stored():
         if item.modified_at < before and BLOB_NAME.fullmatch(item.name):
             batch.append(item)
         if len(batch) == 1000:
-            _adopt(batch)
+            yield batch
             batch = []
-    _adopt(batch)
+    yield batch
+
+
+def _without_row(items: list[Stored]) -> list[Stored]:
+    known = Blob.objects.in_bulk([item.name[6:] for item in items])
+    return [item for item in items if item.name[6:] not in known]
 
 
 def _adopt(items: list[Stored]) -> None:
+    """Gives bytes without a row one as old as themselves: they go the way of all blobs."""
     rows = [Blob(sha256=item.name[6:], size=item.size, touched_at=item.modified_at) for item in items]
     Blob.objects.bulk_create(rows, ignore_conflicts=True)

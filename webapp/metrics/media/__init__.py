@@ -1,0 +1,1 @@
+"""Media series: pictures and histograms that a run logs at steps."""
