@@ -4,6 +4,7 @@
 // rules stand in css/plotly.css; the map library draws nothing here.
 const STYLE_IDS = ["plotly.js-style-global", "9f215cf04c5486422605d13261cb87401f4e7763b6296af81e98efbc0130da53"];
 
+// <html data-plotly> names the address under which browsers keep the file.
 let loading;
 
 export function plotly() {
@@ -16,7 +17,7 @@ function load() {
   acceptStyleAttributes();
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = document.documentElement.dataset.plotly; // the address under which browsers keep it
+    script.src = document.documentElement.dataset.plotly ?? new URL("../plotly.min.js", import.meta.url);
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => reject(new Error("The chart library did not load. Reload the page."));
     document.head.append(script);

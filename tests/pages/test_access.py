@@ -29,6 +29,7 @@ GET = {
     "member-remove": OWNERS, "login-link": ANYONE, "project": MEMBERS,
     "compare": PEOPLE, "compare-figure": PEOPLE, "compare-csv": PEOPLE, "compare-masks": PEOPLE,
     "compare-masks-figure": PEOPLE, "compare-diff": PEOPLE, "compare-curves": PEOPLE, "compare-curves-csv": PEOPLE,
+    "compare-curves-data": {**PEOPLE, **dict.fromkeys(set(ROLES) - {"anonymous"}, 422)},  # it names no metric
 }  # fmt: skip
 POST = {
     "project-members": OWNERS, "project-rename": OWNERS, "member-role": OWNERS, "member-remove": OWNERS,
