@@ -60,6 +60,18 @@ def bodies(rows: Iterator[Row]) -> Iterator[tuple[int, str]]:
         yield points, _body(series)
 
 
+def merged(parts: list[bytes]) -> bytes | None:
+    """Several bodies as one, in their order; None when one request may not hold them."""
+    series: dict[str, dict[str, list[Any]]] = {}
+    for part in parts:
+        for name, columns in json.loads(part)["series"].items():
+            into = series.setdefault(name, {column: [] for column in columns})
+            for column, entries in columns.items():
+                into[column] += entries
+    points = sum(len(columns["step"]) for columns in series.values())
+    return _body(series).encode() if len(series) <= MOST_SERIES and points <= MOST_POINTS else None
+
+
 def _body(series: dict[str, dict[str, list[Any]]]) -> str:
     try:
         return json.dumps({"series": series}, allow_nan=False, separators=(",", ":"))

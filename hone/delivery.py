@@ -11,6 +11,7 @@ import time
 from queue import Empty, SimpleQueue
 
 from hone.client import Client
+from hone.columns import merged
 from hone.errors import Away, HoneError, Refused
 from hone.journal import Journal, Line
 
@@ -18,6 +19,9 @@ PERMANENT = frozenset({400, 409, 413, 415, 422})  # the line itself is not wante
 HEARTBEAT_S = 30.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 GZIP_FROM_BYTES = 1000
+MOST_BYTES_TOGETHER = 500_000  # of lines that are sent as one
+REST = 4  # times as long as it took: the server's time is for others too
+LONGEST_REST_S = 2.0
 logger = logging.getLogger("hone")
 
 
@@ -40,7 +44,7 @@ class Delivery:
         run = self.create()
         while (line := self.journal.next()) is not None:
             try:
-                self._send(run, line)
+                line = self._sent(run, line)
             except Refused as error:
                 if error.status not in PERMANENT:
                     raise
@@ -57,6 +61,23 @@ class Delivery:
     def heartbeat(self) -> str:
         """The run's status."""
         return str(self.client.post(f"/runs/{self.create()}/heartbeat")["status"])
+
+    def _sent(self, run: int, line: Line) -> Line:
+        """Sends a line, with those of points that have gathered behind it, and gives what was sent as one line.
+
+        Their key is not the first line's, so after a crash points may be sent again: at the same steps, which changes
+        nothing.
+        """
+        together = gathered(line, self.journal)
+        if together is not line:
+            try:
+                self._send(run, together)
+                return together
+            except Refused as error:
+                if error.status not in PERMANENT:
+                    raise
+        self._send(run, line)
+        return line
 
     def _send(self, run: int, line: Line) -> None:
         if line.kind == "points":
@@ -108,6 +129,20 @@ class Delivery:
         return bool(found["status"] == json.loads(line.body)["status"])
 
 
+def gathered(first: Line, journal: Journal) -> Line:
+    """The first line of points and those after it as one, if all of them are small."""
+    if first.kind != "points" or (line := journal.after(first)) is None or line.kind != "points":
+        return first
+    lines, size = [first], len(first.body)
+    while line is not None and line.kind == "points" and (size := size + len(line.body)) <= MOST_BYTES_TOGETHER:
+        lines.append(line)
+        line = journal.after(line)
+    body = merged([each.body for each in lines])
+    if len(lines) == 1 or body is None:
+        return first
+    return first._replace(body=body, key=f"{first.key}-{lines[-1].following.offset}", following=lines[-1].following)
+
+
 class Sender(threading.Thread):
     """Delivers in the background whenever `wake` is called, and says now and then that the program lives."""
 
@@ -133,6 +168,7 @@ class Sender(threading.Thread):
         pause, beat_at = FIRST_PAUSE_S, 0.0
         while not self.stopped:
             closing = self._closing
+            began = time.monotonic()
             try:
                 self.finished = self._delivery.deliver()
                 if not self.finished and time.monotonic() >= beat_at:
@@ -146,8 +182,21 @@ class Sender(threading.Thread):
                 self._troubled(Away(f"{self._delivery.journal.folder} can't be used: {error.strerror}."))
             if self.finished or closing:
                 return
+            self._rest(min(REST * (time.monotonic() - began), LONGEST_REST_S))
             self._wait(pause if self.trouble else max(0.0, beat_at - time.monotonic()))
             pause = min(2 * pause, LONGEST_PAUSE_S) if self.trouble else FIRST_PAUSE_S
+
+    def _rest(self, seconds: float) -> None:
+        """What is logged meanwhile travels together: a slow server gets fewer requests. The end is not held up."""
+        until, is_woken = time.monotonic() + seconds, False
+        while not self._closing and (left := until - time.monotonic()) > 0:
+            try:
+                self._wakes.get(timeout=left)
+                is_woken = True
+            except Empty:
+                break
+        if is_woken:
+            self.wake()
 
     def _wait(self, seconds: float) -> None:
         """Until it is woken or the time is over. While the server is away only the end is worth an early try."""

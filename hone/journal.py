@@ -9,7 +9,8 @@
 
 A line is handed to the operating system with one write, so a killed process leaves whole lines and perhaps a torn last
 one, which counts as never written. A line's place is in its Idempotency-Key, so that a line sent twice counts once.
-A crash of the machine may lose what its disk had not written yet.
+Lines of points that wait are sent as one, see delivery.py. A crash of the machine may lose what its disk had not
+written yet.
 """
 
 from __future__ import annotations
@@ -121,21 +122,30 @@ class Journal:
     def next(self) -> Line | None:
         """The first line that is not sent; None when there is none."""
         while True:
-            path = self._path(self.place.segment)
-            try:
-                with path.open("rb") as file:
-                    file.seek(self.place.offset)
-                    line = file.readline()
-            except FileNotFoundError:
-                line = b""
-            if line.endswith(b"\n"):
-                kind, _, body = line[:-1].partition(b" ")
-                key = f"{self.key}.{self.place.segment}.{self.place.offset}"
-                return Line(kind.decode(), body, key, Place(self.place.segment, self.place.offset + len(line)))
+            if (line := self._at(self.place)) is not None:
+                return line
             if not any(number > self.place.segment for number in self._segments()):
                 return None
-            path.unlink(missing_ok=True)
+            self._path(self.place.segment).unlink(missing_ok=True)
             self.place = Place(self.place.segment + 1, 0)
+
+    def after(self, line: Line) -> Line | None:
+        """The line behind another in the same file, which stays where it is."""
+        return self._at(line.following)
+
+    def _at(self, place: Place) -> Line | None:
+        """None where no whole line is."""
+        try:
+            with self._path(place.segment).open("rb") as file:
+                file.seek(place.offset)
+                line = file.readline()
+        except FileNotFoundError:
+            return None
+        if not line.endswith(b"\n"):
+            return None
+        kind, _, body = line[:-1].partition(b" ")
+        key = f"{self.key}.{place.segment}.{place.offset}"
+        return Line(kind.decode(), body, key, Place(place.segment, place.offset + len(line)))
 
     def has_more(self) -> bool:
         """Whether something is not sent, asked by a thread other than the one that takes."""

@@ -81,6 +81,7 @@ def _page(
 
     context = chromium.new_context(base_url=server, **options)  # type: ignore[arg-type]
     context.set_default_timeout(8000)
+    context.set_default_navigation_timeout(30_000)  # the first page of a process waits for its imports
     contexts.append(context)
     cookie = team.client(role).cookies[settings.SESSION_COOKIE_NAME].value
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": server}])
