@@ -90,7 +90,7 @@ def test_a_page_that_was_offline_catches_up_without_gap_or_double(
     log_points(attempt.run, "train/loss", [181])
     expect_points(page, 181)
     assert steps_on(page) == list(range(1, 182))
-    told = ("ERR_INTERNET_DISCONNECTED", "htmx:afterRequest", "htmx:sendError")  # of parts that were asked for meanwhile
+    told = ("ERR_INTERNET_DISCONNECTED", "htmx:afterRequest", "htmx:sendError")  # what was asked for then
     complaints[:] = [text for text in complaints if not any(word in text for word in told)]
 
 

@@ -15,7 +15,7 @@ from tests.metrics.runs import make_run
 from webapp.metrics import queries, store
 from webapp.metrics.decimate import envelope, keep
 from webapp.metrics.errors import Invalid, NoSuchSeries
-from webapp.metrics.models import Chunk
+from webapp.metrics.models import CHUNK_POINTS, Chunk
 from webapp.metrics.points import Points
 from webapp.runs.models import Run
 
@@ -127,6 +127,25 @@ def test_a_far_view_reads_envelopes_and_a_near_one_points(run: Run) -> None:
     near = queries.window(run.id, "loss", points=100, start=200_000, stop=210_000)
     assert near.count == int(((noise(200_000).steps >= 200_000) & (noise(200_000).steps <= 210_000)).sum())
     assert len(near.x) > 90
+
+
+@pytest.mark.parametrize("outlines", [True, False])
+def test_a_very_far_view_reads_five_points_of_a_chunk_and_loses_none_of_note(run: Run, outlines: bool) -> None:
+    points = noise(60 * CHUNK_POINTS)
+    points.values[[123_456, 234_567, 345_678]] = 1e6, -np.inf, np.nan
+    store.append(run.id, {"loss": points})
+    if not outlines:
+        Chunk.objects.filter(series__run=run).update(outline=None)  # as before there were any
+    window = queries.window(run.id, "loss", points=100)
+    assert window.count == len(points.steps) and len(window.x) <= 100
+    for place in (0, 123_456, 234_567, 345_678, -1):
+        assert points.steps[place] in window.x
+    known = dict(zip(points.steps.tolist(), points.values.tolist(), strict=True))
+    np.testing.assert_array_equal(window.y, [known[step] for step in window.x.tolist()])
+    if outlines:
+        Chunk.objects.filter(series__run=run).update(envelope=noise(3, seed=5).pack_one())
+        again = queries.window(run.id, "loss", points=100)
+        np.testing.assert_array_equal(again.x, window.x)
 
 
 def test_a_short_series_comes_whole(run: Run) -> None:

@@ -24,7 +24,7 @@ TYPES = {
     "series_id": "int8", "first_step": "int8", "count": "int8", "finite_count": "int8", "total": "float8",
     "minimum": "float8", "maximum": "float8", "first": "float8", "last": "float8", "last_step": "int8",
     "first_time": "float8", "last_time": "float8", "steps": "bytea", "values": "bytea", "times": "bytea",
-    "envelope": "bytea",
+    "envelope": "bytea", "outline": "bytea",
 }  # fmt: skip
 _COPY = f"COPY metric_chunks ({', '.join(TYPES)}) FROM STDIN (FORMAT BINARY)".replace("values", '"values"')
 
@@ -67,8 +67,14 @@ def write(chunks: Sequence[NewChunk]) -> None:
     with binary_cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(list(TYPES.values()))
         for series_id, points, summary in chunks:
-            small = envelope(points).pack_one() if len(points.steps) >= HALF else None
-            copy.write_row((series_id, int(points.steps[0]), *summary, *points.pack(), small))
+            copy.write_row((series_id, int(points.steps[0]), *summary, *points.pack(), *_small(points)))
+
+
+def _small(points: Points) -> tuple[bytes, bytes] | tuple[None, None]:
+    """The envelope and the outline of a chunk that is worth them."""
+    if len(points.steps) < HALF:
+        return None, None
+    return envelope(points).pack_one(), envelope(points, 1).pack_one()
 
 
 def take_last(wanted: dict[int, int]) -> dict[int, Points]:

@@ -37,9 +37,9 @@ def outline(y: Float64, is_nan: NDArray[np.bool_], starts: NDArray[np.intp]) -> 
     return np.unique(np.concatenate([[0, n - 1], low[~is_nan[low]], high[~is_nan[high]], nan[is_nan[nan]]]))
 
 
-def envelope(points: Points) -> Points:
-    """A chunk in small: the outline of 64 equal runs of its points."""
-    starts = _equal(len(points.steps), ENVELOPE_BUCKETS)
+def envelope(points: Points, runs: int = ENVELOPE_BUCKETS) -> Points:
+    """A chunk in small: the outline of so many equal runs of its points."""
+    starts = _equal(len(points.steps), runs)
     return points.take(outline(points.values, np.isnan(points.values), starts))
 
 

@@ -94,7 +94,8 @@ class Chunk(Summary):
     """Points of one series in order of their steps.
 
     `envelope` is the chunk in small: its ends and, of each of 64 equal runs of its points, the first lowest, first
-    highest and first NaN one, packed like the points (steps, values, times). Chunks at least half full have it.
+    highest and first NaN one, packed like the points (steps, values, times). `outline` is the same of one run: five
+    points at most. Chunks at least half full have both, but those from before there were outlines.
     """
 
     series = models.ForeignKey(Series, models.CASCADE, related_name="chunks", db_index=False)
@@ -103,6 +104,7 @@ class Chunk(Summary):
     values = models.BinaryField()
     times = models.BinaryField()
     envelope = models.BinaryField(null=True)
+    outline = models.BinaryField(null=True)
 
     class Meta:
         db_table = "metric_chunks"

@@ -13,7 +13,7 @@ from webapp.metrics.errors import Invalid, NoSuchSeries
 from webapp.metrics.models import CHUNK_POINTS, ENVELOPE_BUCKETS, Series
 from webapp.metrics.placing import axes_of, axis_of, raw_of
 from webapp.metrics.points import Float64, Int64, Points, join
-from webapp.metrics.ranges import Part, Range
+from webapp.metrics.ranges import Detail, Part, Range
 from webapp.metrics.summary import Summary
 
 __all__ = ["Summary", "Window", "axis_of", "names", "raw", "raw_of", "summaries", "window", "windows"]
@@ -55,7 +55,8 @@ def window(
 
     The first, last, lowest and highest point are always among them, and so are, for every one of points/2 equally wide
     stretches of x, its lowest, its highest and (then it is points/3 stretches) a NaN. Where a stretch stands for 128
-    points or more, it is chosen among the outlines of the chunks, each the outline of 64 equal runs of 128 points.
+    points or more, it is chosen among the outlines of the chunks, each the outline of 64 equal runs of 128 points;
+    where it stands for 8,192 or more, among their ends, lowest, highest and NaN ones.
     Raises NoSuchSeries, and Invalid where the run has no such x.
     """
     series_id, _ = _find(run_id, name)
@@ -95,17 +96,24 @@ def _windows(
     wanted = {series[run_id]: axis.range(low, high) for run_id, axis in axes.items()}
     counts = ranges.counts(wanted)
     is_whole = math.isinf(low) and math.isinf(high)
-    small = {
-        series[run_id]
+    details = {
+        series[run_id]: _detail(counts.get(series[run_id], 0), points)
         for run_id, axis in axes.items()
-        if counts.get(series[run_id], 0) >= POINTS_PER_ENVELOPE_BUCKET * points // 2 and (axis.is_exact or is_whole)
+        if axis.is_exact or is_whole
     }
-    parts = ranges.read_all(wanted, small)
+    parts = ranges.read_all(wanted, details)
     return {
         run_id: _window(parts.get(series_id, []), axes[run_id], Window.nothing(name, x), low, high, points)
         for run_id, series_id in series.items()
         if run_id in axes
     }
+
+
+def _detail(count: int, points: int) -> Detail:
+    """The least of a chunk that still has the low and the high of each of points/2 stretches."""
+    if count >= CHUNK_POINTS * points // 2:
+        return Detail.OUTLINE
+    return Detail.ENVELOPE if count >= POINTS_PER_ENVELOPE_BUCKET * points // 2 else Detail.WHOLE
 
 
 def _window(parts: Sequence[Part], axis: Axis, of: Window, low: float, high: float, points: int) -> Window:

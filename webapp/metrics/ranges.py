@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,15 +43,23 @@ class Part(NamedTuple):
     points: Points
 
 
-def read(series_id: int, within: Range, *, small: bool = False) -> list[Part]:
-    """The parts of a range in order of steps; with `small`, chunks inside the range are read as their envelopes."""
-    return read_all({series_id: within}, {series_id} if small else set()).get(series_id, [])
+class Detail(IntEnum):
+    """How chunks that lie inside a range are read."""
+
+    WHOLE = 0
+    ENVELOPE = 1
+    OUTLINE = 2
 
 
-def read_all(wanted: Mapping[int, Range], small: Collection[int]) -> dict[int, list[Part]]:
-    """The parts of a range of each series; in small of those in `small`. One query."""
+def read(series_id: int, within: Range, detail: Detail = Detail.WHOLE) -> list[Part]:
+    """The parts of a range in order of steps."""
+    return read_all({series_id: within}, {series_id: detail}).get(series_id, [])
+
+
+def read_all(wanted: Mapping[int, Range], details: Mapping[int, Detail]) -> dict[int, list[Part]]:
+    """The parts of a range of each series, whole where no detail is named. One query."""
     found: dict[int, list[Part]] = defaultdict(list)
-    parameters = {**_columns(wanted), "small": [series_id in small for series_id in wanted]}
+    parameters = {**_columns(wanted), "detail": [int(details.get(series_id, 0)) for series_id in wanted]}
     with binary_cursor() as cursor:
         cursor.execute(_READ, parameters)
         for series_id, *fields in cursor:
@@ -109,10 +118,13 @@ def _part(within: Range, covered: bool, count: int, envelope: bytes | None, *col
 
 
 _READ = f"""
-    SELECT series_id, covered, count, CASE WHEN in_small THEN envelope END, CASE WHEN NOT in_small THEN steps END,
-           CASE WHEN NOT in_small THEN "values" END, CASE WHEN NOT in_small THEN times END
-    FROM (SELECT metric_chunks.*, {_COVERED} AS covered, {_COVERED} AND small AND envelope IS NOT NULL AS in_small
-          FROM {_WANTED.format(more=", %(small)s::bool[]", names=", small")}, metric_chunks WHERE {_OVERLAPS}) AS chunk
+    SELECT series_id, covered, count,
+           CASE WHEN in_small AND detail = 2 THEN coalesce(outline, envelope) WHEN in_small THEN envelope END,
+           CASE WHEN NOT in_small THEN steps END, CASE WHEN NOT in_small THEN "values" END,
+           CASE WHEN NOT in_small THEN times END
+    FROM (SELECT metric_chunks.*, detail, {_COVERED} AS covered,
+                 {_COVERED} AND detail > 0 AND envelope IS NOT NULL AS in_small
+          FROM {_WANTED.format(more=", %(detail)s::int[]", names=", detail")}, metric_chunks WHERE {_OVERLAPS}) AS chunk
     ORDER BY series_id, first_step"""  # noqa: S608 - our own text
 _COUNT = f"""
     SELECT series_id, sum(count)::bigint FROM {_WANTED.format(more="", names="")}, metric_chunks
