@@ -14,11 +14,8 @@ import os
 import statistics
 import sys
 import tempfile
-import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.metric_store import installation, new_run, points
+from benchmarks.peers.timing import timed
+from benchmarks.runs_table import serving
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 READ = "document.querySelector('[data-metric=\"eval/loss\"] .plot')?.data !== undefined"
@@ -41,29 +40,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    with installation(), served() as server:
+    with installation(), serving() as (host, port):
+        server = f"http://{host}:{port}"
         fill()
         for title, seconds in [*over_http(server, options.repeats), *in_chromium(server, options.repeats)]:
             print(f"{title:<66} {1000 * seconds:8.0f} ms")
-
-
-@contextmanager
-def served() -> Iterator[str]:
-    import socket
-
-    import uvicorn
-
-    from webapp.asgi import application
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(10)
 
 
 def fill() -> None:
@@ -115,7 +96,7 @@ def over_http(server: str, repeats: int) -> Iterator[tuple[str, float]]:
         ("page of a run of 12 metrics", f"{server}/p/benchmark/runs/1/"),
         ("page of a run of 12,000 metrics", f"{server}/p/benchmark/runs/2/"),
     ):
-        yield f"HTTP: {title}", median(lambda address=address: fetch(address), repeats)
+        yield f"HTTP: {title}", timed(lambda address=address: fetch(address), repeats)
 
 
 def fetch(address: str) -> None:
@@ -177,17 +158,6 @@ def interactions(page: Any) -> Iterator[tuple[str, float]]:
     yield "Chromium: pointing at one of 100 runs, median of 21", statistics.median(hovers)
     yield "Chromium: the slowest of them", max(hovers)
     yield "Chromium: painting 100 smoothed runs anew, median of 6", statistics.median(paints)
-
-
-def median(work: Callable[[], Any], repeats: int) -> float:
-    """Seconds, after one run to warm up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import gzip
 import io
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -25,8 +24,10 @@ from typing import Any
 import httpx
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.peers.timing import free_port, timed
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 Row = tuple[str, str, str]
 Maker = Callable[[int, int, int], tuple[bytes, dict[str, str]]]
 ARROW = "application/vnd.apache.arrow.stream"
@@ -88,11 +89,6 @@ def serving() -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def answers(address: str, process: subprocess.Popen[Any], patience_s: float = 120) -> None:
@@ -217,16 +213,6 @@ def reading(points: int, repeats: int) -> Iterator[Row]:
     with reads.Client(f"{os.environ['HONE_URL']}/api/v1", os.environ["HONE_TOKEN"]) as client:
         read = timed(lambda: reads._csv(client.read(f"/runs/{run}/export", name="train/m0", format="csv")), repeats)
     yield "the same without pyarrow (CSV)", f"{read:.3f} s", ""
-
-
-def timed(work: Callable[[], Any], repeats: int) -> float:
-    work()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.peers.timing import timed
+
 Row = tuple[str, str, str]
 NAMES = [f"train/metric_{number}" for number in range(20)]
 
@@ -98,7 +97,7 @@ def points_a_second(total: int, repeats: int, *, names: int, batch: int) -> floa
             with transaction.atomic():
                 store.append(run_id, each)
 
-    return batches * names * batch / median(write, repeats)
+    return batches * names * batch / timed(write, repeats)
 
 
 def reads(total: int, repeats: int) -> Iterator[Row]:
@@ -128,24 +127,13 @@ def reads(total: int, repeats: int) -> Iterator[Row]:
         ),
     ]
     for title, work in timings:
-        yield title, f"{1000 * median(work, repeats):.1f} ms", ""
+        yield title, f"{1000 * timed(work, repeats):.1f} ms", ""
     yield "stored", f"{bytes_per_point:.1f} bytes/point", "envelopes and indices included"
 
 
 def drain(pieces: Iterator[bytes]) -> None:
     for _ in pieces:
         pass
-
-
-def median(work: Callable[[], Any], repeats: int) -> float:
-    """Seconds, after one run to warm up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
 
 
 def print_table(rows: list[Row]) -> None:
