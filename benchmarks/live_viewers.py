@@ -29,7 +29,8 @@ from benchmarks.charts import CHROMIUM
 from benchmarks.ingest import api, installation
 
 METRICS, CALLS_A_SECOND, RUNS_A_PROCESS = 5, 20, 25
-Ages = list[float]
+WARM_UP_S = 10.0  # in which all viewers come at once, and the writers still open their runs
+Ages = list[tuple[float, float]]
 SEEN = """metric => {
   const ages = window.ages = []; let drawn = -1;
   const look = () => {
@@ -57,11 +58,11 @@ def main() -> None:
         runs = stack.enter_context(writers(options.writers))
         browser = None if options.without_chromium else stack.enter_context(chromium(address, runs[0]))
         time.sleep(3)
-        before = cpu_seconds(server := server_pid())
+        before, began = cpu_seconds(server := server_pid()), time.time()
         with ThreadPoolExecutor(1) as pool:  # Playwright has a loop of its own in this thread
             ages = pool.submit(asyncio.run, watch(address, token, runs, options)).result()
-        spent = (cpu_seconds(server) - before) / options.seconds
-        report(ages, browser, options)
+        spent = (cpu_seconds(server) - before) / (options.seconds + WARM_UP_S)
+        report(ages, began, browser, options)
         print(f"the web process: {spent:.2f} s of CPU a second")
         stored(runs)
 
@@ -149,7 +150,28 @@ def stored(runs: list[int]) -> None:
 
 async def watch(address: str, token: str, runs: list[int], options: argparse.Namespace) -> list[Ages]:
     found = [runs[number % len(runs)] for number in range(options.viewers)]
-    return await asyncio.gather(*(view(address, token, run, options.seconds) for run in found))
+    asking = asyncio.create_task(ask(address, token, runs[0]))
+    try:
+        return await asyncio.gather(*(view(address, token, run, options.seconds) for run in found))
+    finally:
+        asking.cancel()
+
+
+async def ask(address: str, token: str, run: int) -> None:
+    """Twice a second the metrics of a run, as somebody does who looks around meanwhile."""
+    host = urlsplit(address)
+    reader, writer = await asyncio.open_connection(host.hostname, host.port)
+    request = f"GET /api/v1/runs/{run}/metrics HTTP/1.1\r\nHost: {host.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    while True:
+        began = time.monotonic()
+        writer.write(request.encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+        ANSWERS.append((time.time(), time.monotonic() - began))
+        await asyncio.sleep(0.5)
+
+
+ANSWERS: Ages = []  # the moment, and how long it took
 
 
 async def view(address: str, token: str, run: int, seconds: float) -> Ages:
@@ -162,23 +184,23 @@ async def view(address: str, token: str, run: int, seconds: float) -> Ages:
     if b" 200 " not in status:
         raise SystemExit(f"A viewer was refused: {status!r}")
     ages: Ages = []
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        try:
-            line = await asyncio.wait_for(reader.readline(), left)
-        except TimeoutError:
-            break
-        if not line:
-            raise SystemExit("A viewer's stream broke off.")
-        if line.startswith(b'data: {"eval/loss"') or (line.startswith(b"data: ") and b'"value"' in line):
-            ages += seen(json.loads(line[6:]))
+    try:
+        async with asyncio.timeout(WARM_UP_S + seconds):
+            while (event := await reader.readuntil(b"\n\n")) is not None:
+                if b"event: points\n" in event:
+                    ages += seen(json.loads(event[event.index(b"data: ") + 6 :]))
+    except asyncio.IncompleteReadError:
+        raise SystemExit("A viewer's stream broke off.") from None
+    except TimeoutError:
+        pass
     writer.close()
     return ages
 
 
 def seen(points: dict[str, Any]) -> Ages:
+    """The moment, and how old each point is."""
     now = time.time()
-    return [now - value for columns in points.values() for value in columns["value"]]
+    return [(now, now - value) for columns in points.values() for value in columns["value"]]
 
 
 @contextmanager
@@ -200,13 +222,17 @@ def chromium(address: str, run: int) -> Iterator[Any]:
         browser.close()
 
 
-def report(ages: list[Ages], page: Any, options: argparse.Namespace) -> None:
-    everything = np.concatenate([np.array(each) for each in ages])
+def report(ages: list[Ages], began: float, page: Any, options: argparse.Namespace) -> None:
+    """`began`: when the viewers came."""
+    warm = [np.array([age for at, age in each if at - began >= WARM_UP_S]) for each in ages]
+    first = np.array([age for each in ages for at, age in each if at - began < WARM_UP_S])
     expected = options.seconds * METRICS * CALLS_A_SECOND
-    least, most = min(map(len, ages)), max(map(len, ages))
+    least, most = min(map(len, warm)), max(map(len, warm))
     print(f"{options.viewers} viewers, {options.writers} writers of 100 points/s, {options.seconds:.0f} s")
     print(f"points a viewer got: {least:,} to {most:,} (logged meanwhile: {expected:,.0f})")
-    told("age in an event stream", everything)
+    told("age in an event stream", np.concatenate(warm))
+    told(f"in the {WARM_UP_S:.0f} s before, in which all come", first)
+    told("an answer of the API meanwhile", np.array([took for at, took in ANSWERS if at - began >= WARM_UP_S]))
     if page is not None:
         told("age when drawn in Chromium", np.array(page.evaluate("window.ages")))
 
@@ -216,7 +242,7 @@ def told(title: str, ages: Any) -> None:
         print(f"{title}: nothing came")
         return
     median, p95, p99, most = np.percentile(ages, [50, 95, 99, 100])
-    print(f"{title}: median {median:.2f} s, p95 {p95:.2f}, p99 {p99:.2f}, oldest {most:.2f} ({len(ages):,} points)")
+    print(f"{title}: median {median:.2f} s, p95 {p95:.2f}, p99 {p99:.2f}, oldest {most:.2f} ({len(ages):,})")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ HEARTBEAT_S = 30.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 GZIP_FROM_BYTES = 1000
 MOST_BYTES_TOGETHER = 500_000  # of lines that are sent as one
-REST = 4  # times as long as it took: the server's time is for others too
+REST = 2  # times as long as it took: the server's time is for others too
 LONGEST_REST_S = 2.0
 logger = logging.getLogger("hone")
 

@@ -24,12 +24,15 @@ class Prepared:
 
     def first(self, *values: Place) -> tuple[Any, ...] | None:
         """The first row for these values, in the order of the places."""
+        return next(iter(self.rows(*values)), None)
+
+    def rows(self, *values: Place) -> list[tuple[Any, ...]]:
         given = dict(zip(self._places, values, strict=True))
         sql, parameters = self._statement
         with connection.cursor() as cursor:
             cursor.execute(sql, [given.get(each, each) for each in parameters])
-            row: tuple[Any, ...] | None = cursor.fetchone()
-            return row
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
 
     @cached_property
     def _statement(self) -> tuple[str, tuple[Any, ...]]:

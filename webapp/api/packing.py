@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pyarrow as pa
 from django.conf import settings
-from django.http import HttpRequest
 
 from webapp.api.errors import BadRequest, TooLarge, Unsupported
 
@@ -12,14 +11,17 @@ ENCODINGS = ("gzip", "zstd")
 PIECE_BYTES = 1 << 20
 
 
-def unpacked(request: HttpRequest) -> bytes:
-    """The body as it was before it was compressed. Raises Unsupported, BadRequest and TooLarge."""
-    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+def unpacked(body: bytes, encoding: str) -> bytes:
+    """The body as it was before it was compressed; `encoding` is the header Content-Encoding.
+
+    Raises Unsupported, BadRequest and TooLarge.
+    """
+    encoding = encoding.strip().lower()
     if encoding in ("", "identity"):
-        return request.body
+        return body
     if encoding not in ENCODINGS:
         raise Unsupported(f"Content-Encoding must be one of {', '.join(ENCODINGS)}, not {encoding[:60]!r}.")
-    return inflate(request.body, encoding, int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
+    return inflate(body, encoding, int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
 
 
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
@@ -20,7 +20,20 @@ from webapp.runs.models import Run
 STEP_EVERY_S = 1.0
 MOST_TOLD = 10_000
 
-__all__ = ["announce", "log_columns", "log_external", "log_once"]
+__all__ = ["Batch", "announce", "log_columns", "log_external", "log_once", "write"]
+
+
+class Batch(NamedTuple):
+    """The points that one request brings for a run. `key` is its Idempotency-Key, `digest` that of its body."""
+
+    run: Run
+    columns: Mapping[str, Columns]
+    key: str | None = None
+    digest: bytes = b""
+
+    @property
+    def points(self) -> int:
+        return sum(len(columns.values) for columns in self.columns.values())
 
 
 def log_external(run: Run, series: Mapping[str, Any]) -> int:
@@ -32,39 +45,51 @@ def log_external(run: Run, series: Mapping[str, Any]) -> int:
     return log_columns(run, external.parse(series))
 
 
-@transaction.atomic
 def log_columns(run: Run, columns: Mapping[str, Columns]) -> int:
     """Adds points to an external run. Returns their number. Raises Invalid.
 
     Steps left out go on from the series' last one, times left out are now; at a step that is there already, the new
     value counts.
     """
-    return _add(run, columns)
-
-
-def _add(run: Run, columns: Mapping[str, Columns]) -> int:
     _require_external(run)
-    rows, now = store.lock(run.pk, columns), time.time()
-    points = {name: given.points(rows[name].next_step, now) for name, given in columns.items()}
-    points = {name: some for name, some in points.items() if len(some.steps)}
-    store.append(run.pk, points, rows)
-    announce(run.pk, points)
-    _move_on(run, points)
-    return sum(len(some.steps) for some in points.values())
+    return write([Batch(run, columns)])[0]
+
+
+def log_once(run: Run, key: str | None, digest: bytes, read: Callable[[], Mapping[str, Columns]]) -> int:
+    """Like log_columns with what `read` gives, but once for each key: again is no error, and says the same number.
+
+    Raises Invalid, also for a key that stood for another digest, and what `read` raises, unless the key has stored
+    something before.
+    """
+    if key is not None:
+        keys.check(key)
+    try:
+        columns = read()
+        _require_external(run)
+    except Exception:
+        if key is not None and (stored := keys.known(run.pk, key, digest)) is not None:
+            return stored
+        raise
+    return write([Batch(run, columns, key, digest)])[0]
 
 
 @transaction.atomic
-def log_once(run: Run, key: str, digest: bytes, read: Callable[[], Mapping[str, Columns]]) -> int:
-    """Like log_columns with what `read` gives, but once for each key: again is no error, and says the same number.
+def write(batches: Sequence[Batch]) -> list[int]:
+    """Stores batches of different runs, all of them or none; gives how many points each has stored, now or before."""
+    counts = keys.claim_all(batches)
+    fresh = {batch.run.pk: batch for batch, stored in zip(batches, counts, strict=True) if stored is None}
+    rows, now = store.lock_all({run_id: batch.columns for run_id, batch in fresh.items()}), time.time()
+    points = {run_id: _placed(batch.columns, rows[run_id], now) for run_id, batch in fresh.items()}
+    store.append_all(points, rows)
+    for run_id, series in points.items():
+        announce(run_id, series)
+    _move_on(points, fresh)
+    return [batch.points if stored is None else stored for batch, stored in zip(batches, counts, strict=True)]
 
-    `read` is not called again for a key that is known. Raises Invalid, also for a key that stood for another digest.
-    """
-    stored = keys.claim(run.pk, key, digest)
-    if stored is not None:
-        return stored
-    count = _add(run, read())
-    keys.settle(run.pk, key, count)
-    return count
+
+def _placed(columns: Mapping[str, Columns], rows: Mapping[str, store.SeriesRow], now: float) -> dict[str, Points]:
+    placed = {name: given.points(rows[name].next_step, now) for name, given in columns.items()}
+    return {name: points for name, points in placed.items() if len(points.steps)}
 
 
 def _require_external(run: Run) -> None:
@@ -73,16 +98,26 @@ def _require_external(run: Run) -> None:
         raise Invalid([{"loc": ["series"], "msg": message}])
 
 
-def _move_on(run: Run, points: Mapping[str, Points]) -> None:
-    """The run's step is the highest that it has logged. It is told at most once a second: the points tell it too."""
-    step = max((int(some.steps.max()) for some in points.values()), default=0)
+def _move_on(points: Mapping[int, Mapping[str, Points]], batches: Mapping[int, Batch]) -> None:
+    """The step of a run is the highest that it has logged. It is told at most once a second: the points tell it too."""
+    steps = {
+        run_id: max((int(some.steps.max()) for some in series.values()), default=0) for run_id, series in points.items()
+    }
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE runs SET step = %s WHERE id = %s AND step < %s", [step, run.pk, step])
-        if not cursor.rowcount:
-            return
-    run.step = step
-    if _is_time_to_tell(run.pk):
-        announce_run(run)
+        cursor.execute(_MOVE, [list(steps), list(steps.values())])
+        moved = [run_id for (run_id,) in cursor]
+    for run_id in moved:
+        run = batches[run_id].run
+        run.step = steps[run_id]
+        if _is_time_to_tell(run_id):
+            announce_run(run)
+
+
+_MOVE = """
+    UPDATE runs SET step = reached.step
+    FROM (SELECT id, reached.step FROM unnest(%s::bigint[], %s::bigint[]) AS reached (id, step)
+          JOIN runs USING (id) WHERE runs.step < reached.step ORDER BY id FOR NO KEY UPDATE OF runs) AS reached
+    WHERE runs.id = reached.id AND runs.step < reached.step RETURNING runs.id"""
 
 
 def _is_time_to_tell(run_id: int) -> bool:

@@ -55,14 +55,23 @@ class _Change(NamedTuple):
 def append(run_id: int, series: Mapping[str, Points], locked: Mapping[str, SeriesRow] | None = None) -> None:
     """Adds points to some series of a run, in any order of steps; at a step that is there already the new point counts.
 
-    Four statements when no step is late, five when something is merged, however many series there are; two less with
+    Four statements when no step is late, five when something is merged, however many series there are; one less with
     `locked`, their rows as the caller has just locked them in this transaction.
     """
-    incoming = {name: settle(Points.of(*points)) for name, points in series.items() if len(points.steps)}
-    if not incoming:
+    some = {name: points for name, points in series.items() if len(points.steps)}
+    append_all({run_id: some}, {run_id: lock(run_id, some) if locked is None else locked})
+
+
+def append_all(series: Mapping[int, Mapping[str, Points]], locked: Mapping[int, Mapping[str, SeriesRow]]) -> None:
+    """The same for the series of several runs, in no more statements. `locked` is what `lock_all` gave for them."""
+    pairs = [
+        (locked[run_id][name], settle(Points.of(*points)))
+        for run_id, of_run in series.items()
+        for name, points in of_run.items()
+        if len(points.steps)
+    ]
+    if not pairs:
         return
-    rows = lock(run_id, incoming) if locked is None else locked
-    pairs = [(rows[name], points) for name, points in incoming.items()]
     changes = _extend([(row, points) for row, points in pairs if not row.is_late(points)])
     changes += [_insert(row, points) for row, points in pairs if row.is_late(points)]
     chunks.write([chunk for change in changes for chunk in change.written])
@@ -81,23 +90,28 @@ def rewind(run_id: int, step: int) -> None:
 
 
 def lock(run_id: int, names: Iterable[str]) -> dict[str, SeriesRow]:
-    """The series of those names, made when missing and locked until the transaction ends.
+    """The series of those names, made when missing and locked until the transaction ends. See lock_all."""
+    return lock_all({run_id: names})[run_id]
 
-    Always in the order of their names, so that two writers of one run wait for each other instead of deadlocking.
-    Raises TransactionManagementError outside a transaction.
+
+def lock_all(names: Mapping[int, Iterable[str]]) -> dict[int, dict[str, SeriesRow]]:
+    """The series of those names of each run, made when missing and locked until the transaction ends.
+
+    Always in the order of runs and names, so that two writers wait for each other instead of deadlocking. Raises
+    TransactionManagementError outside a transaction.
     """
     _require_transaction()
-    wanted = sorted(names)
+    pairs = sorted({(run_id, name) for run_id, of_run in names.items() for name in of_run})
+    wanted = [[run_id for run_id, _ in pairs], [name for _, name in pairs]]
+    found: dict[int, dict[str, SeriesRow]] = {run_id: {} for run_id in names}
     with chunks.binary_cursor() as cursor:
-        # `WHERE false` locks the rows that are there and changes nothing; the new ones are locked by being ours.
-        cursor.execute(
-            """INSERT INTO series (run_id, name, count, finite_count, total, tail)
-               SELECT %s, name, 0, 0, 0, '{}' FROM unnest(%s::text[]) AS wanted (name)
-               ON CONFLICT (run_id, name) DO UPDATE SET name = excluded.name WHERE false""",
-            [run_id, wanted],
-        )
-        cursor.execute(f"{_SELECT} WHERE run_id = %s AND name = ANY(%s) ORDER BY name", [run_id, wanted])
-        return {row.name: row for row in map(_row, cursor)}
+        rows = cursor.execute(_LOCK, wanted).fetchall()
+        if len(rows) < len(pairs):
+            cursor.execute(_MAKE, wanted)  # and locks what is there, which else might be deleted now
+            rows = cursor.execute(_LOCK, wanted).fetchall()
+    for run_id, *fields in rows:
+        found[run_id][fields[1]] = _row(fields)
+    return found
 
 
 def taken_of(tail: list[int], new: int) -> int:
@@ -112,7 +126,15 @@ def taken_of(tail: list[int], new: int) -> int:
     return len(tail) - (len(sizes) - 1)
 
 
-_SELECT = f"SELECT id, name, tail, {', '.join(Summary._fields)} FROM series"  # noqa: S608 - our own names
+_COLUMNS = f"id, name, tail, {', '.join(Summary._fields)}"
+_WANTED = "unnest(%s::bigint[], %s::text[]) AS wanted (of_run, wanted_name)"
+_LOCK = f"""
+    SELECT run_id, {_COLUMNS} FROM series JOIN {_WANTED} ON run_id = of_run AND name = wanted_name
+    ORDER BY run_id, name FOR NO KEY UPDATE OF series"""  # noqa: S608 - our own names
+_MAKE = f"""
+    INSERT INTO series (run_id, name, count, finite_count, total, tail)
+    SELECT of_run, wanted_name, 0, 0, 0, '{{}}' FROM {_WANTED} ORDER BY of_run, wanted_name
+    ON CONFLICT (run_id, name) DO UPDATE SET name = excluded.name WHERE false"""  # noqa: S608 - our own names
 
 
 def _row(fields: Sequence[Any]) -> SeriesRow:
@@ -124,7 +146,7 @@ def _lock_after(run_id: int, step: int) -> list[SeriesRow]:
     """The series that reach beyond a step. One that another writer is making now does not: its points come later."""
     _require_transaction()
     with chunks.binary_cursor() as cursor:
-        cursor.execute(f"{_SELECT} WHERE run_id = %s ORDER BY name FOR UPDATE", [run_id])
+        cursor.execute(f"SELECT {_COLUMNS} FROM series WHERE run_id = %s ORDER BY name FOR UPDATE", [run_id])  # noqa: S608
         rows = [_row(fields) for fields in cursor]
     return [row for row in rows if row.summary.last_step is not None and row.summary.last_step > step]
 

@@ -28,6 +28,7 @@ RECONNECT_S = 0.5
 GATHER_S = 0.02  # between two reads: what comes in the same moment travels together
 MOST_WAITING = 256  # entries that a follower may be behind; one that is slower reads again
 START = "0-0"
+END = "18446744073709551615-18446744073709551615"  # the greatest id that Redis knows
 logger = logging.getLogger(__name__)
 
 
@@ -69,6 +70,13 @@ class _Follower:
         self._after: tuple[int, int] | None = None  # what it was greeted with may be ahead of the reader
         self._waiting: list[News] = []
         self._arrived = asyncio.Event()
+
+    @property
+    def wanted(self) -> str:
+        """The id after which it wants to know what has come: a newcomer wants none of it, however long the stream."""
+        if self.greeting != "catch up":
+            return END
+        return self.last_id if _parsed(self.last_id) else START
 
     async def next(self) -> list[News]:
         """What has come since the last call, or after 15 s without anything a ping. Nothing once it has ended."""
@@ -188,7 +196,7 @@ class _Hub:
             for follower in joining:
                 pipe.xrange(follower.key, count=1)
                 pipe.xrevrange(follower.key, count=1)
-                pipe.xread({follower.key: follower.last_id if _parsed(follower.last_id) else START})
+                pipe.xread({follower.key: follower.wanted})
             found: Any = await pipe.execute()
         for follower, first, last, missed in zip(joining, found[::3], found[1::3], found[2::3], strict=True):
             if follower in self._joining:  # it may have gone meanwhile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Annotated, Any, Literal
 
@@ -14,12 +13,11 @@ from webapp.api.access import fed_run_or_404, run_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import Conflict, Invalid
 from webapp.api.openapi import file_reply
-from webapp.api.packing import unpacked
+from webapp.api.points import PointsBody
 from webapp.api.schemas.metrics import Axis, MetricList, MetricOutput, PointsInput, PointsReply, SeriesOutput
 from webapp.api.serializers import summary_output
 from webapp.api.streaming import PIECE_BYTES, attachment, gathered
-from webapp.api.wire import loads
-from webapp.metrics import actions, arrow, catalogue, external, queries
+from webapp.metrics import actions, arrow, catalogue, queries
 from webapp.metrics.export import export
 from webapp.metrics.external import Columns
 from webapp.metrics.queries import Window
@@ -86,16 +84,13 @@ def log_points(
 ) -> Status[PointsReply]:
     """Adds points to a run of kind external. All of them are stored, or none. For editors."""
     run = fed_run_or_404(user_of(request), run_id)
-    body = unpacked(request)
+    body = PointsBody.of({name.lower(): value for name, value in request.headers.items()}, request.body)
 
     def read() -> dict[str, Columns]:
         _require_open(run)
-        return _columns(request, body)
+        return body.columns()
 
-    if key is None:
-        return Status(201, PointsReply(points=actions.log_columns(run, read())))
-    digest = hashlib.sha256(_media_type(request).encode() + b"\n" + body).digest()
-    return Status(201, PointsReply(points=actions.log_once(run, key, digest, read)))
+    return Status(201, PointsReply(points=actions.log_once(run, key, body.digest, read)))
 
 
 @router.get("/{int:run_id}/series", response=SeriesOutput)
@@ -140,17 +135,6 @@ def _require_open(run: Run) -> None:
         raise Conflict(f"Run {run.pk} is a {run.kind} run: only runs of kind external take points from outside.")
     if run.status not in OPEN:
         raise Conflict(f"Run {run.pk} has ended ({run.status}): no points can be added.")
-
-
-def _columns(request: HttpRequest, body: bytes) -> dict[str, Columns]:
-    if _media_type(request) == arrow.CONTENT_TYPE:
-        return arrow.parse(body)
-    return external.parse(PointsInput.of(loads(body)).series)
-
-
-def _media_type(request: HttpRequest) -> str:
-    """Arrow's, or JSON's for everything else that somebody may have called JSON."""
-    return arrow.CONTENT_TYPE if request.content_type == arrow.CONTENT_TYPE else "application/json"
 
 
 def series_fields(window: Window) -> dict[str, Any]:

@@ -32,6 +32,10 @@ SILENT = (
 )
 
 
+def takes_points(run: Run) -> bool:
+    return run.kind == EXTERNAL and run.status in OPEN
+
+
 def create_external(
     *,
     project: Project,
