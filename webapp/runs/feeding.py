@@ -1,4 +1,4 @@
-"""The look-up before points are added to a run: a live run asks for it twice a second, so it is one cheap query."""
+"""The look-up before points are added to a run or read from it: asked so often that it is one cheap query."""
 
 from __future__ import annotations
 

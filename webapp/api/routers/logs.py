@@ -9,7 +9,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Header, Query, Router
 from pydantic import Field
 
-from webapp.api.access import LARGEST_ID, run_or_404
+from webapp.api.access import LARGEST_ID, run_or_404, slim_run_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import Invalid
 from webapp.api.events import event_stream
@@ -54,7 +54,7 @@ async def follow_run(
     A reconnecting browser sends Last-Event-ID and gets what it has missed; a page says `after` which event it was made.
     The stream ends after 15 minutes; reconnect.
     """
-    run: Run = await sync_to_async(run_or_404)(user_of(request), run_id)
+    run: Run = await sync_to_async(slim_run_or_404)(user_of(request), run_id)
     return event_stream(run.pk, last_event_id or after or None)
 
 

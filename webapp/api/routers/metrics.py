@@ -9,7 +9,8 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Header, Query, Router, Status
 from pydantic import Field
 
-from webapp.api.access import fed_run_or_404, run_or_404
+from webapp.accounts.models import Role
+from webapp.api.access import run_or_404, slim_run_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import Conflict, Invalid
 from webapp.api.openapi import file_reply
@@ -69,7 +70,7 @@ def list_metrics(
     cursor: Annotated[str, Query(max_length=250, description="`next` of the page before.")] = "",
 ) -> MetricList:
     """The metrics that the run has logged, by name, with last, min, max, mean and count."""
-    run = run_or_404(user_of(request), run_id)
+    run = slim_run_or_404(user_of(request), run_id)
     some = catalogue.find(run.pk, q, after=cursor.replace("\x00", ""), limit=limit)
     found = queries.summaries([run.pk], some.names)[run.pk]
     items = [MetricOutput(name=name, **summary_output(values).model_dump()) for name, values in sorted(found.items())]
@@ -83,7 +84,7 @@ def log_points(
     key: Annotated[str | None, Header(alias="Idempotency-Key", description=KEY)] = None,
 ) -> Status[PointsReply]:
     """Adds points to a run of kind external. All of them are stored, or none. For editors."""
-    run = fed_run_or_404(user_of(request), run_id)
+    run = slim_run_or_404(user_of(request), run_id, Role.EDITOR)
     body = PointsBody.of({name.lower(): value for name, value in request.headers.items()}, request.body)
 
     def read() -> dict[str, Columns]:
@@ -107,7 +108,7 @@ def get_series(
     ] = False,
 ) -> SeriesOutput:
     """A window of one series for a chart: at most `points` of it, with its spikes kept."""
-    run = run_or_404(user_of(request), run_id)
+    run = slim_run_or_404(user_of(request), run_id)
     window = queries.window(run.pk, name, x=x, start=start, stop=stop, points=MOST_EVERY if every else points)
     if every and window.decimated:
         message = f"There are {window.count:,} points here, and at most {MOST_EVERY:,} are drawn one by one: zoom in."
