@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -121,7 +123,8 @@ def test_one_spike_in_a_million_points_is_in_the_window(run: Run) -> None:
 
 def test_a_far_view_reads_envelopes_and_a_near_one_points(run: Run) -> None:
     store.append(run.id, {"loss": noise(200_000)})
-    Chunk.objects.filter(series__run=run).exclude(envelope=None).update(envelope=noise(3, seed=5).pack_one())
+    few = noise(3, seed=5).pack_one()
+    Chunk.objects.filter(series__run=run).exclude(envelope=None).update(envelope=few, contour=few)
     assert queries.window(run.id, "loss", points=100).count == 200_000
     assert len(queries.window(run.id, "loss", points=100).x) < 100
     near = queries.window(run.id, "loss", points=100, start=200_000, stop=210_000)
@@ -135,7 +138,7 @@ def test_a_very_far_view_reads_five_points_of_a_chunk_and_loses_none_of_note(run
     points.values[[123_456, 234_567, 345_678]] = 1e6, -np.inf, np.nan
     store.append(run.id, {"loss": points})
     if not outlines:
-        Chunk.objects.filter(series__run=run).update(outline=None)  # as before there were any
+        Chunk.objects.filter(series__run=run).update(contour=None, outline=None)  # as before there were any
     window = queries.window(run.id, "loss", points=100)
     assert window.count == len(points.steps) and len(window.x) <= 100
     for place in (0, 123_456, 234_567, 345_678, -1):
@@ -143,9 +146,32 @@ def test_a_very_far_view_reads_five_points_of_a_chunk_and_loses_none_of_note(run
     known = dict(zip(points.steps.tolist(), points.values.tolist(), strict=True))
     np.testing.assert_array_equal(window.y, [known[step] for step in window.x.tolist()])
     if outlines:
-        Chunk.objects.filter(series__run=run).update(envelope=noise(3, seed=5).pack_one())
+        few = noise(3, seed=5).pack_one()
+        Chunk.objects.filter(series__run=run).update(envelope=few, contour=few)
         again = queries.window(run.id, "loss", points=100)
         np.testing.assert_array_equal(again.x, window.x)
+
+
+@pytest.mark.parametrize("contours", [True, False])
+def test_a_rather_far_view_reads_about_twenty_points_of_a_chunk_and_loses_none_of_note(
+    run: Run, contours: bool
+) -> None:
+    points = noise(20 * CHUNK_POINTS + 100)
+    points.values[[12_345, 23_456, 34_567]] = 1e6, -np.inf, np.nan
+    store.append(run.id, {"loss": points})
+    if not contours:
+        Chunk.objects.filter(series__run=run).update(contour=None)  # as before there were any
+    some = {"start": float(points.steps[5000]), "stop": float(points.steps[-50])}
+    window, part = (queries.window(run.id, "loss", points=100, **bounds) for bounds in ({}, some))
+    for each, first, last in ((window, 0, len(points.steps)), (part, 5000, len(points.steps) - 49)):
+        assert each.count == last - first and len(each.x) <= 100
+        for place in (first, 12_345, 23_456, 34_567, last - 1):
+            assert points.steps[place] in each.x
+        np.testing.assert_array_equal(each.y, points.values[np.searchsorted(points.steps, each.x)])
+    few = noise(3, seed=5).pack_one()
+    chunks = Chunk.objects.filter(series__run=run).exclude(envelope=None)
+    chunks.update(**{"envelope": few} if contours else {"outline": few})
+    np.testing.assert_array_equal(queries.window(run.id, "loss", points=100).x, window.x)
 
 
 def test_a_short_series_comes_whole(run: Run) -> None:
@@ -261,8 +287,9 @@ def test_a_spike_and_the_ends_of_x_survive_on_a_path(run: Run) -> None:
     assert near.count == int((np.abs(turning - turning[at]) <= 1e-4).sum())
 
 
+@pytest.mark.parametrize("points", [8, 20, 100])
 @pytest.mark.parametrize("x", ["step", "time", "relative", "tokens", "metric:lr"])
-def test_windows_of_many_runs_are_those_of_each(run: Run, x: str) -> None:
+def test_windows_of_many_runs_are_those_of_each(run: Run, x: str, points: int) -> None:
     runs = [run, make_run(), make_run()]
     for seed, each in enumerate(runs):
         some = noise(9_000 + 3_000 * seed, seed)
@@ -271,10 +298,10 @@ def test_windows_of_many_runs_are_those_of_each(run: Run, x: str) -> None:
     without = make_run()
     ids = [each.id for each in (*runs, without)]
     for bounds in ({}, {"start": 0.001, "stop": 9_999.0}):
-        found = queries.windows(ids, "loss", x=x, points=100, **bounds)
+        found = queries.windows(ids, "loss", x=x, points=points, **bounds)
         assert list(found) == [each.id for each in runs]
         for each in runs:
-            alone = queries.window(each.id, "loss", x=x, points=100, **bounds)
+            alone = queries.window(each.id, "loss", x=x, points=points, **bounds)
             assert (found[each.id].count, found[each.id].decimated) == (alone.count, alone.decimated)
             np.testing.assert_array_equal(found[each.id].x, alone.x)
             np.testing.assert_array_equal(found[each.id].y, alone.y)
@@ -294,3 +321,41 @@ def test_one_spike_in_ten_million_points_is_seen_at_every_zoom(run: Run) -> None
         assert at in window.x, width
         assert len(window.x) <= 1500
         width /= 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_never_sees_half_of_a_change() -> None:
+    """Writers that rewind and log again, or log late points, while windows of every detail are read."""
+    run_id, points, stop = make_run().id, noise(5 * CHUNK_POINTS + 500), threading.Event()
+    with transaction.atomic():
+        store.append(run_id, {"loss": points})
+    changes: Counter[str] = Counter()
+
+    def write() -> None:
+        random = np.random.default_rng(0)
+        try:
+            while not stop.is_set():
+                at, length = random.integers(0, len(points.steps)), random.integers(1, 3 * CHUNK_POINTS)
+                with transaction.atomic():
+                    if at % 2:
+                        store.rewind(run_id, int(points.steps[at]))
+                        length = len(points.steps)
+                    store.append(run_id, {"loss": points.take(slice(at, at + length))})
+                changes["done"] += 1
+        except Exception as error:  # a thread must report, not die in silence
+            changes[repr(error)] += 1
+        finally:
+            connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    read = 0
+    while (read < 60 or changes["done"] < 20) and writer.is_alive():
+        window = queries.window(run_id, "loss", points=(8, 15, 90, 1000)[read % 4], x=("step", "time")[read // 4 % 2])
+        assert window.count == len(points.steps)
+        assert {points.steps[0], points.steps[-1]} <= set(window.steps.tolist())
+        np.testing.assert_array_equal(window.y, points.values[np.searchsorted(points.steps, window.steps)])
+        read += 1
+    stop.set()
+    writer.join()
+    assert list(changes) == ["done"]
