@@ -210,6 +210,16 @@ def test_nothing_is_left_of_a_transaction_that_fails(run: Run) -> None:
     assert_same_points(queries.raw(run.id, "loss"), line(0, 10))
 
 
+def test_values_whose_mean_no_double_can_hold_are_logged(run: Run) -> None:
+    """PostgreSQL divides their total by their number for its index of means, and refuses to underflow."""
+    tiny = Points.of([0, 1, 2], [0.0, 5e-324, -1e-300], [1.0, 2.0, 3.0])
+    store.append(run.id, {"loss": tiny})
+    store.append(run.id, {"loss": Points.of([3], [5e-324], [4.0])})
+    assert queries.raw(run.id, "loss").values.tolist() == [0.0, 5e-324, -1e-300, 5e-324]
+    found = queries.summaries([run.id])[run.id]["loss"]
+    assert (found.minimum, found.maximum, found.mean) == (-1e-300, 5e-324, 0.0)
+
+
 def test_columns_of_different_lengths_are_refused(run: Run) -> None:
     with pytest.raises(ValueError, match="differ in length"):
         store.append(run.id, {"loss": Points(np.arange(3), np.zeros(2), np.zeros(3))})
