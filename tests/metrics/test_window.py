@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.metrics.runs import make_run
-from webapp.metrics import queries, store
+from webapp.metrics import queries, ranges, store
 from webapp.metrics.decimate import envelope, keep
 from webapp.metrics.errors import Invalid, NoSuchSeries
-from webapp.metrics.models import CHUNK_POINTS, Chunk
+from webapp.metrics.models import CHUNK_POINTS, Chunk, Series
 from webapp.metrics.points import Points
+from webapp.metrics.ranges import Detail, Range
 from webapp.runs.models import Run
 
 pytestmark = pytest.mark.django_db
@@ -197,6 +198,17 @@ def test_times_that_go_back_lose_no_point(run: Run) -> None:
     assert sorted(window.x - 1e9) == list(range(100, 200))
 
 
+def test_a_chunk_that_comes_whole_keeps_its_place_among_others(run: Run) -> None:
+    """One point of the second of three has another time, which is not asked for."""
+    points = noise(3 * CHUNK_POINTS)
+    points.times[CHUNK_POINTS + 7] = 5.0
+    store.append(run.id, {"loss": points})
+    window = queries.window(run.id, "loss", x="time", start=6.0, points=40)
+    assert window.count == len(points.steps) - 1 and len(window.x) <= 40
+    assert (np.diff(window.steps) > 0).all()
+    np.testing.assert_array_equal(window.x, points.times[np.searchsorted(points.steps, window.steps)])
+
+
 def test_relative_time_counts_from_the_start_of_the_run(run: Run) -> None:
     Run.objects.filter(id=run.id).update(started_at=datetime.fromtimestamp(1e9 - 10, UTC))
     store.append(run.id, {"loss": noise(50)})
@@ -325,37 +337,39 @@ def test_one_spike_in_ten_million_points_is_seen_at_every_zoom(run: Run) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_a_reader_never_sees_half_of_a_change() -> None:
-    """Writers that rewind and log again, or log late points, while windows of every detail are read."""
-    run_id, points, stop = make_run().id, noise(5 * CHUNK_POINTS + 500), threading.Event()
-    with transaction.atomic():
-        store.append(run_id, {"loss": points})
+    """Points are cut into two full chunks and a short one, which comes whole, and evenly into three that do not."""
+    run_id, points, stop = make_run().id, noise(20_000), threading.Event()
+    late = points.take(slice(CHUNK_POINTS + 5, CHUNK_POINTS + 6))
     changes: Counter[str] = Counter()
 
+    def cut_anew() -> None:
+        with transaction.atomic():
+            store.rewind(run_id, -1)
+            store.append(run_id, {"loss": points})
+
     def write() -> None:
-        random = np.random.default_rng(0)
         try:
             while not stop.is_set():
-                at, length = random.integers(0, len(points.steps)), random.integers(1, 3 * CHUNK_POINTS)
+                cut_anew()
                 with transaction.atomic():
-                    if at % 2:
-                        store.rewind(run_id, int(points.steps[at]))
-                        length = len(points.steps)
-                    store.append(run_id, {"loss": points.take(slice(at, at + length))})
+                    store.append(run_id, {"loss": late})
                 changes["done"] += 1
         except Exception as error:  # a thread must report, not die in silence
             changes[repr(error)] += 1
         finally:
             connection.close()
 
+    cut_anew()
+    series_id = Series.objects.get(run=run_id).pk
     writer = threading.Thread(target=write)
     writer.start()
-    read = 0
-    while (read < 60 or changes["done"] < 20) and writer.is_alive():
-        window = queries.window(run_id, "loss", points=(8, 15, 90, 1000)[read % 4], x=("step", "time")[read // 4 % 2])
-        assert window.count == len(points.steps)
-        assert {points.steps[0], points.steps[-1]} <= set(window.steps.tolist())
-        np.testing.assert_array_equal(window.y, points.values[np.searchsorted(points.steps, window.steps)])
-        read += 1
-    stop.set()
-    writer.join()
-    assert list(changes) == ["done"]
+    try:
+        for _ in range(400):
+            count, found = ranges.read(series_id, Range(), Detail.CONTOUR)
+            assert count == len(points.steps)
+            assert (found.steps[0], found.steps[-1]) == (points.steps[0], points.steps[-1])
+            np.testing.assert_array_equal(found.values, points.values[np.searchsorted(points.steps, found.steps)])
+    finally:
+        stop.set()
+        writer.join()
+    assert list(changes) == ["done"] and changes["done"] > 10
