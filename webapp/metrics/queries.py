@@ -99,9 +99,8 @@ def _windows(
         if axis.is_exact or is_whole
     }
     parts = ranges.read_all(wanted, details)
-    none, nothing = Part(0, Points.empty()), Window.nothing(name, x)
     return {
-        run_id: _window(parts.get(series_id, none), axes[run_id], nothing, low, high, points)
+        run_id: _window(parts.get(series_id, []), axes[run_id], Window.nothing(name, x), low, high, points)
         for run_id, (series_id, _) in series.items()
         if run_id in axes
     }
@@ -115,8 +114,8 @@ def _detail(count: int, points: int) -> Detail:
     return Detail.WHOLE
 
 
-def _window(part: Part, axis: Axis, of: Window, low: float, high: float, points: int) -> Window:
-    count, found = part
+def _window(parts: Sequence[Part], axis: Axis, of: Window, low: float, high: float, points: int) -> Window:
+    count, found = ranges.together(parts)
     positions = axis.x(found)
     if not axis.is_exact:
         inside = (positions >= low) & (positions <= high)

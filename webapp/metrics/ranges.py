@@ -59,17 +59,23 @@ class Detail(IntEnum):
 
 def read(series_id: int, within: Range, detail: Detail = Detail.WHOLE) -> Part:
     """The points of a range in order of steps."""
-    return read_all({series_id: within}, {series_id: detail}).get(series_id, Part(0, Points.empty()))
+    return together(read_all({series_id: within}, {series_id: detail}).get(series_id, []))
 
 
-def read_all(wanted: Mapping[int, Range], details: Mapping[int, Detail]) -> dict[int, Part]:
-    """The points of a range of each series in order of steps, whole where no detail is named. One query."""
+def read_all(wanted: Mapping[int, Range], details: Mapping[int, Detail]) -> dict[int, list[Part]]:
+    """The parts of a range of each series, to be put together; whole where no detail is named. One query."""
     found: dict[int, list[Part]] = defaultdict(list)
     with binary_cursor() as cursor:
         cursor.execute(_READ if any(details.values()) else _READ_WHOLE, _parameters(wanted, details))
         for series_id, *fields in cursor:
             found[series_id].append(_part(wanted[series_id], *fields))
-    return {series_id: _together(parts) for series_id, parts in found.items()}
+    return found
+
+
+def together(parts: Sequence[Part]) -> Part:
+    """In order of steps: chunks that are whole may lie before, after and between those in small. No two overlap."""
+    pieces = sorted((part.points for part in parts if len(part.points.steps)), key=lambda points: int(points.steps[0]))
+    return Part(sum(part.count for part in parts), settle(join(pieces)))
 
 
 def counts(wanted: Mapping[int, Range]) -> dict[int, int]:
@@ -130,12 +136,6 @@ def _unpack_many(lengths: bytes, packed: bytes) -> Points:
     at, apart = 2 * skipped + np.arange(len(skipped)), np.repeat(counts, counts)
     steps, numbers = np.frombuffer(packed, "<i8"), np.frombuffer(packed, "<f8")
     return Points(steps[at], numbers[at + apart], numbers[at + 2 * apart])
-
-
-def _together(parts: Sequence[Part]) -> Part:
-    """In order of steps: chunks that are whole may lie before, after and between those in small. No two overlap."""
-    pieces = sorted((part.points for part in parts if len(part.points.steps)), key=lambda points: int(points.steps[0]))
-    return Part(sum(part.count for part in parts), settle(join(pieces)))
 
 
 # For every series one row of its chunks in small, put together by the database: of a long series a row each would cost
