@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +55,15 @@ def over_http(runs: Mapping[int, int]) -> Views:
     client = ingest.api()
 
     def ask(run: int) -> list[float]:
-        asked = {"name": "loss", "points": 2 * WIDTH}
+        asked: dict[str, str | int] = {"name": "loss", "points": 2 * WIDTH}
         return list(client.get(f"/runs/{run}/series", params=asked).json()["y"])
 
-    yield "HTTP to JSON", {points: lambda run=run: ask(run) for points, run in runs.items()}
+    yield "HTTP to JSON", {points: partial(ask, run) for points, run in runs.items()}
 
 
 def by_axis(runs: Mapping[int, int]) -> Views:
     for x in ("step", "time", "relative", "tokens"):
-        yield f"window over {x}", {points: lambda run=run, x=x: window(run, x=x) for points, run in runs.items()}
+        yield f"window over {x}", {points: partial(window, run, x=x) for points, run in runs.items()}
 
 
 def zoomed(runs: Mapping[int, int]) -> Views:
@@ -71,8 +72,7 @@ def zoomed(runs: Mapping[int, int]) -> Views:
         views = {}
         for points, run in runs.items():
             start = points // 2 + 123 - share * points / 3
-            bounds = {"start": start, "stop": start + share * points}
-            views[points] = lambda run=run, bounds=bounds: window(run, **bounds)
+            views[points] = partial(window, run, start=start, stop=start + share * points)
         yield f"window of {share:.1%} of the steps", views
 
 
@@ -97,7 +97,7 @@ def medians(views: Mapping[int, Callable[[], Any]], repeats: int) -> dict[int, f
 def line(title: str, seconds: Mapping[int, float]) -> str:
     first = next(iter(seconds.values()))
     found = [f"{points // 1_000_000} M: {1e3 * one:6.1f} ms ({one / first:.2f}x)" for points, one in seconds.items()]
-    return f"{title:<28}" + "   ".join(found)
+    return f"{title:<30}" + "   ".join(found)
 
 
 if __name__ == "__main__":

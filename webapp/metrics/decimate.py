@@ -58,8 +58,9 @@ def _equal(n: int, buckets: int) -> NDArray[np.intp]:
 def _edges(x: Float64, buckets: int) -> NDArray[np.intp]:
     """Where each of equally wide stretches that is not empty begins."""
     inner = x[0] + (x[-1] - x[0]) * (np.arange(1, buckets) / buckets)
-    starts = np.append(0, np.searchsorted(x, inner))
-    return starts[np.append(True, starts[1:] > starts[:-1])]
+    starts = np.append(0, np.searchsorted(x, inner)).astype(np.intp)
+    is_new: NDArray[np.bool_] = np.append(True, np.diff(starts) > 0)
+    return starts[is_new]
 
 
 def _first_of_each(best: np.ufunc, y: NDArray[np.generic], starts: NDArray[np.intp]) -> NDArray[np.intp]:
