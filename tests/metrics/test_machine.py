@@ -14,13 +14,24 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.metrics.model import ListSeries, assert_same_points, assert_sums_up
 from tests.metrics.runs import make_run
 from tests.metrics.test_store import assert_well_kept, batches, line
-from webapp.metrics import queries, store
+from webapp.metrics import queries, ranges, store
 from webapp.metrics.export import export
 from webapp.metrics.models import Series
-from webapp.metrics.points import Points
+from webapp.metrics.points import Points, between
+from webapp.metrics.ranges import Detail, Range
 
 NAMES = st.sampled_from(["a", "b"])
 ENDS = st.none() | st.integers(-30, 41_000)
+
+
+def assert_has_all_of_note(found: Points, wanted: Points) -> None:
+    """The ends, the extremes and a NaN, of those that there are."""
+    assert (len(found.steps) > 0) == (len(wanted.steps) > 0)
+    if len(wanted.steps):
+        assert (found.steps[0], found.steps[-1]) == (wanted.steps[0], wanted.steps[-1])
+        assert np.isnan(found.values).any() == np.isnan(wanted.values).any()
+        known = wanted.values[~np.isnan(wanted.values)]
+        assert not len(known) or (np.nanmin(found.values), np.nanmax(found.values)) == (known.min(), known.max())
 
 
 class Store(RuleBasedStateMachine):
@@ -70,11 +81,23 @@ class Store(RuleBasedStateMachine):
         wanted, found = all_points.take(inside), queries.window(self.run, name, start=start, stop=stop, points=points)
         assert found.count == len(wanted.steps) >= len(found.x) and len(found.x) <= points
         np.testing.assert_array_equal(found.y, wanted.values[np.searchsorted(wanted.steps, found.x)])
-        if found.count:
-            assert (found.x[0], found.x[-1]) == (wanted.steps[0], wanted.steps[-1])
-            assert np.isnan(found.y).any() == np.isnan(wanted.values).any()
-            known = wanted.values[~np.isnan(wanted.values)]
-            assert not len(known) or (np.nanmin(found.y), np.nanmax(found.y)) == (known.min(), known.max())
+        assert_has_all_of_note(Points.of(found.x, found.y, found.x), wanted)
+
+    @rule(name=NAMES, detail=st.sampled_from(Detail), axis=st.sampled_from(["step", "time"]), start=ENDS, stop=ENDS)
+    def read_in_small(self, name: str, detail: Detail, axis: str, start: int | None, stop: int | None) -> None:
+        """However few points there are: of each chunk the ends of what is wanted, the extremes and a NaN."""
+        series = Series.objects.filter(run=self.run, name=name).first()
+        if series is None:
+            return
+        offset = 0 if axis == "step" else 1e9
+        ends = {f"first_{axis}": start, f"last_{axis}": stop}
+        within = Range(**{end: offset + value for end, value in ends.items() if value is not None})
+        wanted, (count, found) = within.select(self.model[name].columns()), ranges.read(series.pk, within, detail)
+        assert count == len(wanted.steps) >= len(found.steps)
+        assert found.is_sorted()
+        assert_same_points(found, wanted.take(np.searchsorted(wanted.steps, found.steps)))
+        for first, last in series.chunks.values_list("first_step", "last_step"):
+            assert_has_all_of_note(between(found, first, last), between(wanted, first, last))
 
     @rule()
     def export(self) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.metrics.model import ListSeries, assert_same_points, assert_sums_up
 from tests.metrics.runs import make_run
 from webapp.metrics import queries, store
+from webapp.metrics.decimate import envelope
 from webapp.metrics.models import CHUNK_POINTS, Chunk, Series
 from webapp.metrics.points import Points
 from webapp.runs.models import Run
@@ -67,14 +68,18 @@ def apply(run: Run, model: dict[str, ListSeries], operation: str, name: str, arg
 
 
 def assert_well_kept(series: Series) -> None:
-    """Chunks are sorted, disjoint and at most full; the tail is noted truly; envelopes stand where they should."""
+    """Chunks are sorted, disjoint and at most full; the tail is noted truly; they are in small where they should."""
     chunks = list(series.chunks.order_by("first_step"))
     for chunk in chunks:
         points = Points.unpack(chunk.steps, chunk.values, chunk.times)
         assert points.is_sorted()
         assert 0 < chunk.count == len(points.steps) <= CHUNK_POINTS
         assert (chunk.first_step, chunk.last_step) == (points.steps[0], points.steps[-1])
-        assert (chunk.envelope is not None) == (chunk.count >= CHUNK_POINTS // 2)
+        in_small = (chunk.envelope, chunk.contour, chunk.outline)
+        if chunk.count < CHUNK_POINTS // 2:
+            assert in_small == (None, None, None)
+        else:
+            assert in_small == tuple(envelope(points, runs).pack_one() for runs in (64, 8, 1))
     assert all(one.last_step < other.first_step for one, other in pairwise(chunks))
     sizes = [chunk.count for chunk in chunks]
     assert series.tail == sizes[len(sizes) - len(series.tail) :]
@@ -203,6 +208,16 @@ def test_nothing_is_left_of_a_transaction_that_fails(run: Run) -> None:
         raise ZeroDivisionError
     assert queries.names(run.id) == ["loss"]
     assert_same_points(queries.raw(run.id, "loss"), line(0, 10))
+
+
+def test_values_whose_mean_no_double_can_hold_are_logged(run: Run) -> None:
+    """PostgreSQL divides their total by their number for its index of means, and refuses to underflow."""
+    tiny = Points.of([0, 1, 2], [0.0, 5e-324, -1e-300], [1.0, 2.0, 3.0])
+    store.append(run.id, {"loss": tiny})
+    store.append(run.id, {"loss": Points.of([3], [5e-324], [4.0])})
+    assert queries.raw(run.id, "loss").values.tolist() == [0.0, 5e-324, -1e-300, 5e-324]
+    found = queries.summaries([run.id])[run.id]["loss"]
+    assert (found.minimum, found.maximum, found.mean) == (-1e-300, 5e-324, 0.0)
 
 
 def test_columns_of_different_lengths_are_refused(run: Run) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.metrics.runs import make_run
-from webapp.metrics import queries, store
+from webapp.metrics import queries, ranges, store
 from webapp.metrics.decimate import envelope, keep
 from webapp.metrics.errors import Invalid, NoSuchSeries
-from webapp.metrics.models import CHUNK_POINTS, Chunk
+from webapp.metrics.models import CHUNK_POINTS, Chunk, Series
 from webapp.metrics.points import Points
+from webapp.metrics.ranges import Detail, Range
 from webapp.runs.models import Run
 
 pytestmark = pytest.mark.django_db
@@ -121,7 +124,8 @@ def test_one_spike_in_a_million_points_is_in_the_window(run: Run) -> None:
 
 def test_a_far_view_reads_envelopes_and_a_near_one_points(run: Run) -> None:
     store.append(run.id, {"loss": noise(200_000)})
-    Chunk.objects.filter(series__run=run).exclude(envelope=None).update(envelope=noise(3, seed=5).pack_one())
+    few = noise(3, seed=5).pack_one()
+    Chunk.objects.filter(series__run=run).exclude(envelope=None).update(envelope=few, contour=few)
     assert queries.window(run.id, "loss", points=100).count == 200_000
     assert len(queries.window(run.id, "loss", points=100).x) < 100
     near = queries.window(run.id, "loss", points=100, start=200_000, stop=210_000)
@@ -135,7 +139,7 @@ def test_a_very_far_view_reads_five_points_of_a_chunk_and_loses_none_of_note(run
     points.values[[123_456, 234_567, 345_678]] = 1e6, -np.inf, np.nan
     store.append(run.id, {"loss": points})
     if not outlines:
-        Chunk.objects.filter(series__run=run).update(outline=None)  # as before there were any
+        Chunk.objects.filter(series__run=run).update(contour=None, outline=None)  # as before there were any
     window = queries.window(run.id, "loss", points=100)
     assert window.count == len(points.steps) and len(window.x) <= 100
     for place in (0, 123_456, 234_567, 345_678, -1):
@@ -143,9 +147,32 @@ def test_a_very_far_view_reads_five_points_of_a_chunk_and_loses_none_of_note(run
     known = dict(zip(points.steps.tolist(), points.values.tolist(), strict=True))
     np.testing.assert_array_equal(window.y, [known[step] for step in window.x.tolist()])
     if outlines:
-        Chunk.objects.filter(series__run=run).update(envelope=noise(3, seed=5).pack_one())
+        few = noise(3, seed=5).pack_one()
+        Chunk.objects.filter(series__run=run).update(envelope=few, contour=few)
         again = queries.window(run.id, "loss", points=100)
         np.testing.assert_array_equal(again.x, window.x)
+
+
+@pytest.mark.parametrize("contours", [True, False])
+def test_a_rather_far_view_reads_about_twenty_points_of_a_chunk_and_loses_none_of_note(
+    run: Run, contours: bool
+) -> None:
+    points = noise(20 * CHUNK_POINTS + 100)
+    points.values[[12_345, 23_456, 34_567]] = 1e6, -np.inf, np.nan
+    store.append(run.id, {"loss": points})
+    if not contours:
+        Chunk.objects.filter(series__run=run).update(contour=None)  # as before there were any
+    some = {"start": float(points.steps[5000]), "stop": float(points.steps[-50])}
+    window, part = (queries.window(run.id, "loss", points=100, **bounds) for bounds in ({}, some))
+    for each, first, last in ((window, 0, len(points.steps)), (part, 5000, len(points.steps) - 49)):
+        assert each.count == last - first and len(each.x) <= 100
+        for place in (first, 12_345, 23_456, 34_567, last - 1):
+            assert points.steps[place] in each.x
+        np.testing.assert_array_equal(each.y, points.values[np.searchsorted(points.steps, each.x)])
+    few = noise(3, seed=5).pack_one()
+    chunks = Chunk.objects.filter(series__run=run).exclude(envelope=None)
+    chunks.update(**{"envelope": few} if contours else {"outline": few})
+    np.testing.assert_array_equal(queries.window(run.id, "loss", points=100).x, window.x)
 
 
 def test_a_short_series_comes_whole(run: Run) -> None:
@@ -169,6 +196,17 @@ def test_times_that_go_back_lose_no_point(run: Run) -> None:
     store.append(run.id, {"loss": Points.of(steps, steps, times)})
     window = queries.window(run.id, "loss", x="time", start=1e9 + 100, stop=1e9 + 199, points=500)
     assert sorted(window.x - 1e9) == list(range(100, 200))
+
+
+def test_a_chunk_that_comes_whole_keeps_its_place_among_others(run: Run) -> None:
+    """One point of the second of three has another time, which is not asked for."""
+    points = noise(3 * CHUNK_POINTS)
+    points.times[CHUNK_POINTS + 7] = 5.0
+    store.append(run.id, {"loss": points})
+    window = queries.window(run.id, "loss", x="time", start=6.0, points=40)
+    assert window.count == len(points.steps) - 1 and len(window.x) <= 40
+    assert (np.diff(window.steps) > 0).all()
+    np.testing.assert_array_equal(window.x, points.times[np.searchsorted(points.steps, window.steps)])
 
 
 def test_relative_time_counts_from_the_start_of_the_run(run: Run) -> None:
@@ -261,8 +299,9 @@ def test_a_spike_and_the_ends_of_x_survive_on_a_path(run: Run) -> None:
     assert near.count == int((np.abs(turning - turning[at]) <= 1e-4).sum())
 
 
+@pytest.mark.parametrize("points", [8, 20, 100])
 @pytest.mark.parametrize("x", ["step", "time", "relative", "tokens", "metric:lr"])
-def test_windows_of_many_runs_are_those_of_each(run: Run, x: str) -> None:
+def test_windows_of_many_runs_are_those_of_each(run: Run, x: str, points: int) -> None:
     runs = [run, make_run(), make_run()]
     for seed, each in enumerate(runs):
         some = noise(9_000 + 3_000 * seed, seed)
@@ -271,10 +310,10 @@ def test_windows_of_many_runs_are_those_of_each(run: Run, x: str) -> None:
     without = make_run()
     ids = [each.id for each in (*runs, without)]
     for bounds in ({}, {"start": 0.001, "stop": 9_999.0}):
-        found = queries.windows(ids, "loss", x=x, points=100, **bounds)
+        found = queries.windows(ids, "loss", x=x, points=points, **bounds)
         assert list(found) == [each.id for each in runs]
         for each in runs:
-            alone = queries.window(each.id, "loss", x=x, points=100, **bounds)
+            alone = queries.window(each.id, "loss", x=x, points=points, **bounds)
             assert (found[each.id].count, found[each.id].decimated) == (alone.count, alone.decimated)
             np.testing.assert_array_equal(found[each.id].x, alone.x)
             np.testing.assert_array_equal(found[each.id].y, alone.y)
@@ -294,3 +333,43 @@ def test_one_spike_in_ten_million_points_is_seen_at_every_zoom(run: Run) -> None
         assert at in window.x, width
         assert len(window.x) <= 1500
         width /= 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_never_sees_half_of_a_change() -> None:
+    """Points are cut into two full chunks and a short one, which comes whole, and evenly into three that do not."""
+    run_id, points, stop = make_run().id, noise(20_000), threading.Event()
+    late = points.take(slice(CHUNK_POINTS + 5, CHUNK_POINTS + 6))
+    changes: Counter[str] = Counter()
+
+    def cut_anew() -> None:
+        with transaction.atomic():
+            store.rewind(run_id, -1)
+            store.append(run_id, {"loss": points})
+
+    def write() -> None:
+        try:
+            while not stop.is_set():
+                cut_anew()
+                with transaction.atomic():
+                    store.append(run_id, {"loss": late})
+                changes["done"] += 1
+        except Exception as error:  # a thread must report, not die in silence
+            changes[repr(error)] += 1
+        finally:
+            connection.close()
+
+    cut_anew()
+    series_id = Series.objects.get(run=run_id).pk
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(400):
+            count, found = ranges.read(series_id, Range(), Detail.CONTOUR)
+            assert count == len(points.steps)
+            assert (found.steps[0], found.steps[-1]) == (points.steps[0], points.steps[-1])
+            np.testing.assert_array_equal(found.values, points.values[np.searchsorted(points.steps, found.steps)])
+    finally:
+        stop.set()
+        writer.join()
+    assert list(changes) == ["done"] and changes["done"] > 10

@@ -15,7 +15,7 @@ import psycopg
 from django.db import connection
 
 from webapp.metrics.decimate import envelope
-from webapp.metrics.models import CHUNK_POINTS
+from webapp.metrics.models import CHUNK_POINTS, CONTOUR_BUCKETS
 from webapp.metrics.points import Points, between, join
 from webapp.metrics.summary import Summary, summarise
 
@@ -24,7 +24,7 @@ TYPES = {
     "series_id": "int8", "first_step": "int8", "count": "int8", "finite_count": "int8", "total": "float8",
     "minimum": "float8", "maximum": "float8", "first": "float8", "last": "float8", "last_step": "int8",
     "first_time": "float8", "last_time": "float8", "steps": "bytea", "values": "bytea", "times": "bytea",
-    "envelope": "bytea", "outline": "bytea",
+    "envelope": "bytea", "contour": "bytea", "outline": "bytea",
 }  # fmt: skip
 _COPY = f"COPY metric_chunks ({', '.join(TYPES)}) FROM STDIN (FORMAT BINARY)".replace("values", '"values"')
 
@@ -70,11 +70,12 @@ def write(chunks: Sequence[NewChunk]) -> None:
             copy.write_row((series_id, int(points.steps[0]), *summary, *points.pack(), *_small(points)))
 
 
-def _small(points: Points) -> tuple[bytes, bytes] | tuple[None, None]:
-    """The envelope and the outline of a chunk that is worth them."""
+def _small(points: Points) -> tuple[bytes, bytes, bytes] | tuple[None, None, None]:
+    """The envelope, the contour and the outline of a chunk that is worth them."""
     if len(points.steps) < HALF:
-        return None, None
-    return envelope(points).pack_one(), envelope(points, 1).pack_one()
+        return None, None, None
+    contour = envelope(points, CONTOUR_BUCKETS)
+    return envelope(points).pack_one(), contour.pack_one(), envelope(contour, 1).pack_one()
 
 
 def take_last(wanted: dict[int, int]) -> dict[int, Points]:

@@ -34,7 +34,11 @@ def outline(y: Float64, is_nan: NDArray[np.bool_], starts: NDArray[np.intp]) -> 
     low = _first_of_each(np.minimum, np.where(is_nan, np.inf, y), starts)
     high = _first_of_each(np.maximum, np.where(is_nan, -np.inf, y), starts)
     nan = _first_of_each(np.maximum, is_nan, starts)
-    return np.unique(np.concatenate([[0, n - 1], low[~is_nan[low]], high[~is_nan[high]], nan[is_nan[nan]]]))
+    is_kept = np.zeros(n, bool)
+    is_kept[[0, n - 1]] = True
+    for best, is_right in ((low, ~is_nan), (high, ~is_nan), (nan, is_nan)):
+        is_kept[best] |= is_right[best]
+    return np.flatnonzero(is_kept)
 
 
 def envelope(points: Points, runs: int = ENVELOPE_BUCKETS) -> Points:
@@ -54,7 +58,9 @@ def _equal(n: int, buckets: int) -> NDArray[np.intp]:
 def _edges(x: Float64, buckets: int) -> NDArray[np.intp]:
     """Where each of equally wide stretches that is not empty begins."""
     inner = x[0] + (x[-1] - x[0]) * (np.arange(1, buckets) / buckets)
-    return np.unique(np.concatenate([[0], np.searchsorted(x, inner)])).astype(np.intp)
+    starts = np.append(0, np.searchsorted(x, inner)).astype(np.intp)
+    is_new: NDArray[np.bool_] = np.append(True, np.diff(starts) > 0)
+    return starts[is_new]
 
 
 def _first_of_each(best: np.ufunc, y: NDArray[np.generic], starts: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -26,7 +26,8 @@ EMPTY_SERIES = """
       AND NOT EXISTS (SELECT FROM metric_chunks WHERE series_id = series.id)"""
 POINT_BYTES = """
     SELECT coalesce(sum(pg_column_size(steps) + pg_column_size("values") + pg_column_size(times)
-                        + coalesce(pg_column_size(envelope), 0) + coalesce(pg_column_size(outline), 0)), 0)
+                        + coalesce(pg_column_size(envelope), 0) + coalesce(pg_column_size(contour), 0)
+                        + coalesce(pg_column_size(outline), 0)), 0)
     FROM metric_chunks JOIN series ON series.id = series_id WHERE run_id = ANY(%s)"""
 
 

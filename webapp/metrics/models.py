@@ -21,6 +21,7 @@ from webapp.runs.models import Blob, Run
 
 CHUNK_POINTS = 8192
 ENVELOPE_BUCKETS = 64
+CONTOUR_BUCKETS = 8
 NAME_LENGTH = 250
 KEY_LENGTH = 200
 
@@ -94,8 +95,8 @@ class Chunk(Summary):
     """Points of one series in order of their steps.
 
     `envelope` is the chunk in small: its ends and, of each of 64 equal runs of its points, the first lowest, first
-    highest and first NaN one, packed like the points (steps, values, times). `outline` is the same of one run: five
-    points at most. Chunks at least half full have both, but those from before there were outlines.
+    highest and first NaN one, packed like the points (steps, values, times). `contour` is the same of 8 runs, `outline`
+    of one: five points at most. Chunks at least half full have all three, but those from before there were such.
     """
 
     series = models.ForeignKey(Series, models.CASCADE, related_name="chunks", db_index=False)
@@ -104,6 +105,7 @@ class Chunk(Summary):
     values = models.BinaryField()
     times = models.BinaryField()
     envelope = models.BinaryField(null=True)
+    contour = models.BinaryField(null=True)
     outline = models.BinaryField(null=True)
 
     class Meta:

@@ -10,15 +10,13 @@ from webapp.metrics import ranges
 from webapp.metrics.axes import Axis, AxisName
 from webapp.metrics.decimate import keep
 from webapp.metrics.errors import Invalid, NoSuchSeries
-from webapp.metrics.models import CHUNK_POINTS, ENVELOPE_BUCKETS, Series
+from webapp.metrics.models import CHUNK_POINTS, CONTOUR_BUCKETS, ENVELOPE_BUCKETS, Series
 from webapp.metrics.placing import axes_of, axis_of, raw_of
-from webapp.metrics.points import Float64, Int64, Points, join
+from webapp.metrics.points import Float64, Int64, Points
 from webapp.metrics.ranges import Detail, Part, Range
 from webapp.metrics.summary import Summary
 
 __all__ = ["Summary", "Window", "axis_of", "names", "raw", "raw_of", "summaries", "window", "windows"]
-
-POINTS_PER_ENVELOPE_BUCKET = CHUNK_POINTS // ENVELOPE_BUCKETS
 
 
 class Window(NamedTuple):
@@ -55,12 +53,12 @@ def window(
 
     The first, last, lowest and highest point are always among them, and so are, for every one of points/2 equally wide
     stretches of x, its lowest, its highest and (then it is points/3 stretches) a NaN. Where a stretch stands for 128
-    points or more, it is chosen among the outlines of the chunks, each the outline of 64 equal runs of 128 points;
-    where it stands for 8,192 or more, among their ends, lowest, highest and NaN ones.
+    points or more, it is chosen among the ends, lowest, highest and NaN ones of every 128 points of a chunk; where it
+    stands for 1,024 or 8,192 or more, among those of so many.
     Raises NoSuchSeries, and Invalid where the run has no such x.
     """
-    series_id, _ = _find(run_id, name)
-    return _windows({run_id: series_id}, {run_id: axis_of(run_id, x)}, name, x, start, stop, points)[run_id]
+    found = _find(run_id, name)
+    return _windows({run_id: found}, {run_id: axis_of(run_id, x)}, name, x, start, stop, points)[run_id]
 
 
 def windows(
@@ -75,15 +73,14 @@ def windows(
     """The same window of many runs, in their order; those without the metric or the axis are left out. At most six
     queries."""
     wanted = list(run_ids)
-    series: dict[int, int] = dict(
-        Series.objects.filter(run_id__in=wanted, name=name, count__gt=0).values_list("run_id", "id")
-    )
+    rows = Series.objects.filter(run_id__in=wanted, name=name, count__gt=0).values_list("run_id", "id", "count")
+    series = {run_id: (series_id, count) for run_id, series_id, count in rows}
     found = {run_id: series[run_id] for run_id in wanted if run_id in series}
     return _windows(found, axes_of(list(found), x), name, x, start, stop, points)
 
 
 def _windows(
-    series: Mapping[int, int],
+    series: Mapping[int, tuple[int, int]],
     axes: Mapping[int, Axis],
     name: str,
     x: AxisName,
@@ -91,33 +88,34 @@ def _windows(
     stop: float | None,
     points: int,
 ) -> dict[int, Window]:
-    """Of each run that has an axis; `series` are their ids by run."""
+    """Of each run that has an axis; `series` are their ids and counts by run."""
     low, high = _number("start", start, -math.inf), _number("stop", stop, math.inf)
-    wanted = {series[run_id]: axis.range(low, high) for run_id, axis in axes.items()}
-    counts = ranges.counts(wanted)
+    wanted = {series[run_id][0]: axis.range(low, high) for run_id, axis in axes.items()}
     is_whole = math.isinf(low) and math.isinf(high)
+    counts = dict(series.values()) if is_whole else ranges.counts(wanted)
     details = {
-        series[run_id]: _detail(counts.get(series[run_id], 0), points)
+        series[run_id][0]: _detail(counts.get(series[run_id][0], 0), points)
         for run_id, axis in axes.items()
         if axis.is_exact or is_whole
     }
     parts = ranges.read_all(wanted, details)
     return {
         run_id: _window(parts.get(series_id, []), axes[run_id], Window.nothing(name, x), low, high, points)
-        for run_id, series_id in series.items()
+        for run_id, (series_id, _) in series.items()
         if run_id in axes
     }
 
 
 def _detail(count: int, points: int) -> Detail:
     """The least of a chunk that still has the low and the high of each of points/2 stretches."""
-    if count >= CHUNK_POINTS * points // 2:
-        return Detail.OUTLINE
-    return Detail.ENVELOPE if count >= POINTS_PER_ENVELOPE_BUCKET * points // 2 else Detail.WHOLE
+    for detail, runs in ((Detail.OUTLINE, 1), (Detail.CONTOUR, CONTOUR_BUCKETS), (Detail.ENVELOPE, ENVELOPE_BUCKETS)):
+        if count >= CHUNK_POINTS // runs * points // 2:
+            return detail
+    return Detail.WHOLE
 
 
 def _window(parts: Sequence[Part], axis: Axis, of: Window, low: float, high: float, points: int) -> Window:
-    found, count = join([part.points for part in parts]), sum(part.count for part in parts)
+    count, found = ranges.together(parts)
     positions = axis.x(found)
     if not axis.is_exact:
         inside = (positions >= low) & (positions <= high)
@@ -133,7 +131,7 @@ def _window(parts: Sequence[Part], axis: Axis, of: Window, low: float, high: flo
 def raw(run_id: int, name: str) -> Points:
     """Every point in order of its step. Raises NoSuchSeries."""
     series_id, _ = _find(run_id, name)
-    return join([part.points for part in ranges.read(series_id, Range())])
+    return ranges.read(series_id, Range()).points
 
 
 def names(run_id: int) -> list[str]:

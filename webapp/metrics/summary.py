@@ -10,6 +10,8 @@ import numpy as np
 
 from webapp.metrics.points import Float64, Points
 
+LEAST_TOTAL = 1e-280  # the mean of any number of values of this total is a double
+
 
 class Summary(NamedTuple):
     """Fields as in models.Summary. The summary of no points has nothing but zeros and None."""
@@ -32,7 +34,7 @@ class Summary(NamedTuple):
 
 
 def summarise(points: Points) -> Summary:
-    """Of points sorted by step. The sum of huge values may be infinite; nothing else is ever rounded."""
+    """Of points sorted by step. The sum of huge values may be infinite, of tiny ones 0; nothing else is rounded."""
     n = len(points.steps)
     if not n:
         return Summary()
@@ -58,7 +60,7 @@ def follow(one: Summary, other: Summary) -> Summary:
     return Summary(
         count=one.count + other.count,
         finite_count=one.finite_count + other.finite_count,
-        total=one.total + other.total,
+        total=_settled(one.total + other.total),
         minimum=_best(min, one.minimum, other.minimum),
         maximum=_best(max, one.maximum, other.maximum),
         first=one.first,
@@ -75,7 +77,12 @@ def follow_all(summaries: Iterable[Summary]) -> Summary:
 
 def _sum(finite: Float64) -> float:
     with np.errstate(over="ignore", invalid="ignore"):
-        return float(finite.sum())
+        return _settled(float(finite.sum()))
+
+
+def _settled(total: float) -> float:
+    """PostgreSQL refuses a mean that is too small for a double, and there is an index of means."""
+    return total if abs(total) >= LEAST_TOTAL else 0.0
 
 
 def _best(choose: Callable[[float, float], float], one: float | None, other: float | None) -> float | None:
