@@ -86,7 +86,7 @@ class Panel {
   }
 
   showPicture(step, caption, width, height, sha256) {
-    const address = `${root.dataset.api}/media/${this.name.split("/").map(encodeURIComponent).join("/")}?${new URLSearchParams({ step, sha256 })}`;
+    const address = `${root.dataset.api}/media/${this.name.split("/").map(encodeURIComponent).join("/")}?${new URLSearchParams({ ...at(step), sha256 })}`;
     this.element.querySelector("[data-open]").href = address;
     if (this.sha256 === sha256) return;
     this.sha256 = sha256;
@@ -110,7 +110,7 @@ class Panel {
     this.step = step;
     if (this.figure && this.isOverTime) return this.paint();
     const turn = (this.asked = (this.asked ?? 0) + 1);
-    const query = new URLSearchParams({ name: this.name, ...(this.isOverTime ? { over: "time" } : { step }) });
+    const query = new URLSearchParams({ name: this.name, ...(this.isOverTime ? { over: "time" } : at(step)) });
     const answer = await fetch(`${root.dataset.figureSource}?${query}`, { headers: { Accept: "application/json" } });
     if (turn !== this.asked) return; // the slider has gone on
     if (!answer.ok) return this.fail(`The histogram could not be read (${answer.status}).`);
@@ -127,6 +127,11 @@ class Panel {
     await Plotly.react(this.plot, resolve(figure.data), resolve(layout), CONFIG);
     this.plot.dataset.step = this.step;
   }
+}
+
+// A step above 2^53 is no exact number here: of the item at the end none is named.
+function at(step) {
+  return Number.isSafeInteger(step) ? { step } : {};
 }
 
 // All other panels go to the same step, or the last before it.

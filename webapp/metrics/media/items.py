@@ -96,6 +96,9 @@ def _check(name: str, caption: str) -> None:
         external.check_name(name)
     except Invalid as error:
         raise Invalid([{"loc": ["name"], "msg": error.errors[0]["msg"]}]) from None
+    if any(part in (".", "..") for part in name.split("/")):
+        rule = "must not be . or .. between slashes: a browser takes them out of its address"
+        raise Invalid([{"loc": ["name"], "msg": f"The name of a series of media {rule}. It is {name!r}."}])
     if len(caption) > LONGEST_CAPTION:
         message = f"A caption has at most {LONGEST_CAPTION:,} characters, not {len(caption):,}."
         raise Invalid([{"loc": ["caption"], "msg": message}])
