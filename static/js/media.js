@@ -92,7 +92,7 @@ class Panel {
     this.element.querySelector("[data-open]").href = address;
     if (this.sha256 === sha256) return;
     this.sha256 = sha256;
-    Object.assign(this.picture, { src: address, alt: caption || this.name, width, height });
+    Object.assign(this.picture, { src: `${address}&thumbnail=true`, alt: caption || this.name, width, height });
   }
 
   // ---- histograms
