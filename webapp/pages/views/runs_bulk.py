@@ -54,6 +54,9 @@ def runs_bulk(request: PageRequest, slug: str) -> HttpResponse:
     action = action_of(asked.what, asked.tag)
     if action is None and asked.what != "compare":
         return HttpResponseBadRequest("This is nothing that can be done to runs.")
+    if asked.what == "tag" and not asked.tag:
+        messages.info(request, "Write the tag that the runs should have.")
+        return HttpResponseRedirect(asked.back)
     if asked.match:
         return _matching(request, project, asked, action)
     numbers = _ticked(request, project)
