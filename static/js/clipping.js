@@ -19,6 +19,21 @@ export function told(count) {
   return count ? `${count.toLocaleString("en")} point${count === 1 ? "" : "s"} outside, clipped` : "nothing to clip";
 }
 
+// In the words of a caption: what of the values can't be drawn; "" where all can.
+export function undrawn(lists, isLog) {
+  let count = 0, drawn = 0, negative = 0;
+  for (const list of lists) for (const y of list) {
+    if (y === null) continue;
+    count++;
+    if (!Number.isFinite(y)) continue;
+    if (isLog && y <= 0) negative++;
+    else drawn++;
+  }
+  if (count === drawn) return "";
+  const kinds = [...(negative ? ["0 or less"] : []), ...(count - drawn > negative ? ["NaN or infinite"] : [])].join(" and ");
+  return drawn ? `gaps where it is ${kinds}` : `nothing to draw: every value is ${kinds.replace(" and ", " or ")}`;
+}
+
 // `lists`: the y of each line. The settings of a Plotly axis; {} where nothing lies far away.
 export function clipped(lists, isLog) {
   const values = [];

@@ -4,7 +4,7 @@
 
 import { nearest, paint, placer } from "./canvas.js";
 import { whenSeen } from "./charts.js";
-import { clipped, outside, told } from "./clipping.js";
+import { clipped, outside, told, undrawn } from "./clipping.js";
 import { join, show, hide } from "./cursor.js";
 import { setPicture } from "./download.js";
 import { colour, CONFIG, lineLayout, onThemeChange, resolve } from "./figure.js";
@@ -232,6 +232,8 @@ class Curves {
     const parts = [`${lines.length.toLocaleString("en")} ${lines[0]?.lower ? "group" : "line"}${lines.length === 1 ? "" : "s"}`, `${points.toLocaleString("en")} points`];
     if (without) parts.push(`${without} run${without === 1 ? "" : "s"} without it`);
     if (this.settings.clip) parts.push(told(this.outside));
+    const words = lines[0]?.lower ? "" : undrawn(lines.map((line) => line.y), this.settings.logY);
+    if (words) parts.push(words);
     if (this.range) parts.push("zoomed · double-click to go back");
     if (this.isLive && !this.range) parts.push("live");
     this.caption.textContent = parts.join(" · ");

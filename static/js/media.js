@@ -29,13 +29,15 @@ class Panel {
   // Reads steps and captions, keeping to the step that is shown, or to the end where the last one is.
   async load() {
     this.isRead = true;
-    const answer = await fetch(`${root.dataset.api}/media-items?${new URLSearchParams({ name: this.name })}`);
-    if (!answer.ok) return this.fail(`The steps could not be read (${answer.status}).`);
+    const turn = (this.read = (this.read ?? 0) + 1);
+    const answer = await ask(`${root.dataset.api}/media-items?${new URLSearchParams({ name: this.name })}`);
+    if (turn !== this.read) return; // asked again meanwhile
+    if (!answer.ok) return this.fail(`The steps could not be read (${answer.status || "no answer"}).`);
     const { items } = await answer.json();
     const atEnd = !this.items || this.place === this.items.length - 1;
     const shown = this.items?.[this.place];
     this.items = items;
-    if (!this.items.length) return this.element.remove();
+    if (!this.items.length) return void (panels.delete(this.name), this.element.remove());
     this.slider.max = this.items.length - 1;
     this.slider.hidden = this.items.length < 2;
     if (this.overTime) this.overTime.hidden = this.items.length < 2;
@@ -86,11 +88,11 @@ class Panel {
   }
 
   showPicture(step, caption, width, height, sha256) {
-    const address = `${root.dataset.api}/media/${this.name.split("/").map(encodeURIComponent).join("/")}?${new URLSearchParams({ step, sha256 })}`;
+    const address = `${root.dataset.api}/media/${this.name.split("/").map(encodeURIComponent).join("/")}?${new URLSearchParams({ ...at(step), sha256 })}`;
     this.element.querySelector("[data-open]").href = address;
     if (this.sha256 === sha256) return;
     this.sha256 = sha256;
-    Object.assign(this.picture, { src: address, alt: caption || this.name, width, height });
+    Object.assign(this.picture, { src: `${address}&thumbnail=true`, alt: caption || this.name, width, height });
   }
 
   // ---- histograms
@@ -110,10 +112,10 @@ class Panel {
     this.step = step;
     if (this.figure && this.isOverTime) return this.paint();
     const turn = (this.asked = (this.asked ?? 0) + 1);
-    const query = new URLSearchParams({ name: this.name, ...(this.isOverTime ? { over: "time" } : { step }) });
-    const answer = await fetch(`${root.dataset.figureSource}?${query}`, { headers: { Accept: "application/json" } });
+    const query = new URLSearchParams({ name: this.name, ...(this.isOverTime ? { over: "time" } : at(step)) });
+    const answer = await ask(`${root.dataset.figureSource}?${query}`);
     if (turn !== this.asked) return; // the slider has gone on
-    if (!answer.ok) return this.fail(`The histogram could not be read (${answer.status}).`);
+    if (!answer.ok) return this.fail(`The histogram could not be read (${answer.status || "no answer"}).`);
     this.figure = await answer.json();
     if (turn === this.asked) await this.paint();
   }
@@ -127,6 +129,16 @@ class Panel {
     await Plotly.react(this.plot, resolve(figure.data), resolve(layout), CONFIG);
     this.plot.dataset.step = this.step;
   }
+}
+
+// An answer; one that is not `ok` where the server can't be reached.
+function ask(address) {
+  return fetch(address, { headers: { Accept: "application/json" } }).catch(() => Response.error());
+}
+
+// A step above 2^53 is no exact number here: of the item at the end none is named.
+function at(step) {
+  return Number.isSafeInteger(step) ? { step } : {};
 }
 
 // All other panels go to the same step, or the last before it.

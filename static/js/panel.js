@@ -1,6 +1,6 @@
 // One metric of a run as a live line chart: loaded when scrolled to, appended to as points come, read again when zoomed.
 
-import { clipped, outside, told } from "./clipping.js";
+import { clipped, outside, told, undrawn } from "./clipping.js";
 import { join, leave } from "./cursor.js";
 import { CONFIG, lineLayout, resolve } from "./figure.js";
 import { plotly } from "./plotly.js";
@@ -176,6 +176,7 @@ export class Panel {
       date: this.axis === "time",
       shapes: [...this.markShapes(), ...this.baselineShape()],
     });
+    figure.yaxis.automargin = true; // room for long labels, such as -1.5e135
     if (this.settings.clip) this.clip(figure.yaxis);
     figure.datarevision = this.revision = (this.revision ?? 0) + 1; // points are appended in place: Plotly must look again
     figure.uirevision = `${this.axis} ${this.settings.logX}`; // keeps the zoom while points come in
@@ -211,6 +212,7 @@ export class Panel {
     if (this.baseline !== null) parts.push("baseline dashed");
     parts.push(`${this.series.count.toLocaleString("en")} point${this.series.count === 1 ? "" : "s"}${this.every ? ", all drawn" : ""}`);
     if (this.settings.clip) parts.push(told(this.outside));
+    parts.push(...[undrawn([this.series.y], this.isLog)].filter(Boolean));
     if (this.range) parts.push("zoomed · double-click to go back");
     this.caption.textContent = parts.join(" · ");
   }

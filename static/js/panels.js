@@ -24,7 +24,7 @@ export class Panels {
     this.controls.addEventListener("input", ({ target }) => this.change(target));
     this.controls.addEventListener("submit", (event) => event.preventDefault());
     document.addEventListener("htmx:afterSettle", () => this.adoptAll());
-    document.querySelector(".layout-form")?.addEventListener("submit", ({ target }) => this.tell(target));
+    document.querySelector("[data-chart-settings]")?.form.addEventListener("submit", ({ target }) => this.tell(target));
     onThemeChange(() => this.draw());
     this.adoptAll();
     if (this.all.size) plotly(); // comes while the first series are read

@@ -116,6 +116,8 @@ ROUTES = [
     route("get_run", "GET", of_run(""), members(200)),
     route("update_run", "PATCH", of_run(""), editors(200), {"name": "other"}),
     route("delete_run", "DELETE", of_run(""), editors(204)),
+    route("change_runs", "POST", "/runs/bulk", editors(200),
+          {"project": "alpha", "action": "cancel", "matching": {}, "dry_run": True}),
     route("cancel_run", "POST", of_run("/cancel"), editors(200)),
     route("pause_run", "POST", of_run("/pause"), editors(200)),
     route("resume_run", "POST", of_run("/resume", "paused"), editors(200)),

@@ -231,3 +231,9 @@ def test_no_query_breaks_the_server(row: Route, data: st.DataObject, world: Worl
     encoded = urlencode(query, errors="surrogatepass")
     response = world.client("owner").get(f"/api/v1{path}?{given_query}&{encoded}")
     assert response.status_code < 500
+
+
+def test_a_sentence_that_names_its_field_is_not_told_the_name_twice(world: World) -> None:
+    answer = world.client("viewer").get("/api/v1/runs?q=status+%3D").json()
+    assert answer["detail"].startswith("q: expected a value at character 9")
+    assert answer["detail"] == answer["errors"][0]["msg"]

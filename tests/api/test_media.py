@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,44 @@ def test_a_run_that_has_ended_takes_no_media(world: World) -> None:
     assert answer.status_code == 409 and "has ended" in answer.json()["detail"]
     assert send(world, GOOD, key="k").status_code == 201, "what was stored before is known still"
     assert post(world.client("editor"), f"/runs/{world.run.pk}/media", {"items": [GOOD]}).status_code == 409
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../../etc/passwd", "a/./b", "a/.."])
+def test_a_name_that_a_browser_would_not_ask_for_is_refused(world: World, name: str) -> None:
+    answer = send(world, image(pictures.png(1, 1), name))
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["loc"] == ["items", 0, "name"] and repr(name) in error["msg"]
+    assert send(world, image(pictures.png(1, 1), name.replace(".", "x."))).status_code == 201
+
+
+@pytest.mark.parametrize("told", ["***", "abc", "é"])
+def test_what_is_no_base64_is_refused_as_that(world: World, told: str) -> None:
+    [error] = send(world, {"name": "a", "image": told}).json()["errors"]
+    assert error["loc"] == ["items", 0, "image"] and "base64" in error["msg"]
+
+
+def test_base64_may_stand_in_lines(world: World) -> None:
+    data = pictures.png(9, 9)
+    assert send(world, {"name": "a", "image": base64.encodebytes(data).decode()}).status_code == 201
+    assert b"".join(get(world, "/media/a").streaming_content) == data
+
+
+def test_a_thumbnail_is_asked_for_like_the_picture(world: World, tmp_path: Path, settings: Any) -> None:
+    from PIL import Image
+
+    settings.HONE_HOME = tmp_path
+    out = BytesIO()
+    Image.effect_noise((1200, 600), 80).save(out, "PNG")
+    send(world, image(out.getvalue(), step=3), image(pictures.png(9, 9), "small"))
+    shown = get(world, "/media/eval/samples?thumbnail=true")
+    assert (shown["Content-Type"], shown["Hone-Step"]) == ("image/webp", "3")
+    assert Image.open(BytesIO(shown.content)).size == (512, 256)
+    assert "sandbox" in shown["Content-Security-Policy"] and shown["X-Content-Type-Options"] == "nosniff"
+    whole = get(world, "/media/eval/samples")
+    assert whole["ETag"] != shown["ETag"] and whole["Content-Type"] == "image/png"
+    again = get(world, "/media/eval/samples?thumbnail=true", **{"If-None-Match": shown["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert get(world, "/media/small?thumbnail=true")["Content-Type"] == "image/png"
+    path = f"/api/v1/runs/{world.external.pk}/media/eval/samples?thumbnail=true"
+    assert world.client("stranger").get(path).status_code == 404

@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.world import World, post
 from tests.runs import scene
+from webapp.api.schemas.tables import ViewChanges
 from webapp.metrics import store
 from webapp.metrics.points import Points
 from webapp.runs import actions
@@ -120,3 +121,8 @@ def test_runs_side_by_side(world: World, runs: list[Run]) -> None:
     assert (last["values"], last["differences"], last["best"]) == ([5.0, 1.0], [4.0, None], [runs[0].pk])
     assert get(world, f"/compare/diff?runs={numbers}", "stranger").json()["runs"] == []
     assert get(world, "/compare/diff?runs=x").status_code == 422
+
+
+def test_a_new_name_alone_does_not_write_back_what_was_shown_when_the_view_was_read() -> None:
+    assert not ViewChanges(name="ours", is_default=True).changes_shown
+    assert ViewChanges(columns=[]).changes_shown and ViewChanges(q="").changes_shown

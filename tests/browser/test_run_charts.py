@@ -252,3 +252,17 @@ def test_without_scripts_the_numbers_are_there(opened: Open, run: Run) -> None:
     page = opened(reverse("run", args=[run.project.slug, run.pk]), java_script_enabled=False)
     row = page.get_by_role("row").filter(has_text="train/tokens")
     expect(row).to_contain_text("6,000")
+
+
+def test_a_chart_says_what_of_it_cannot_be_drawn(opened: Open, team: Team) -> None:
+    attempt = running(team.project, team.people["editor"])
+    for name, values in {"a": [math.nan] * 3, "b": [1.0, math.inf, 2.0], "c": [-1.0, 0.0, 1.0]}.items():
+        with transaction.atomic():
+            store.append(attempt.run_id, {name: Points.of(range(3), values, [1.0, 2.0, 3.0])})
+    page = opened(reverse("run", args=[team.project.slug, attempt.run_id]))
+    caption = {name: page.locator(f'[data-metric="{name}"] [data-caption]') for name in "abc"}
+    expect(caption["a"]).to_have_text("3 points · nothing to draw: every value is NaN or infinite")
+    expect(caption["b"]).to_have_text("3 points · gaps where it is NaN or infinite")
+    expect(caption["c"]).to_have_text("3 points")
+    page.get_by_label("log y").check()
+    expect(caption["c"]).to_have_text("3 points · gaps where it is 0 or less")

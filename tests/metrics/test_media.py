@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from tests.metrics import pictures
 from tests.metrics.runs import make_run
+from webapp.charts import histograms
 from webapp.metrics.errors import Invalid
 from webapp.metrics.media import actions, catalogue, images, items, queries
 from webapp.metrics.media.items import NewItem
@@ -265,3 +266,14 @@ def test_a_request_sent_twice_at_once_counts_once() -> None:
     for thread in threads:
         thread.join()
     assert queries.series_of(run.pk)[0].steps == [0]
+
+
+def test_numbers_whose_sums_no_double_holds_are_refused() -> None:
+    for edges, counts, field in (([-1.7e308, 1.7e308], [1], "edges"), ([0, 1, 2], [1.7e308, 1.7e308], "counts")):
+        with pytest.raises(Invalid) as caught:
+            items.histogram("a", edges, counts)
+        assert caught.value.errors[0]["loc"] == ["histogram", field]
+    widest = items.histogram("a", [-1e300, 1e300], [1e300]).histogram
+    assert widest is not None
+    told = json.dumps(histograms.bars(widest), allow_nan=False)
+    assert json.loads(told)["data"][0]["width"] == [2e300]

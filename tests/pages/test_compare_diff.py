@@ -47,10 +47,10 @@ def test_what_differs_is_on_top_and_the_rest_is_folded(team: Team, runs: list[Ru
 
 def test_metrics_stand_against_the_baseline_with_the_best_marked(team: Team, runs: list[Run]) -> None:
     page = team.client("viewer").get(f"{PAGE}?runs={numbers(runs)}&value=last").content.decode()
-    assert "eval/loss last 2 1 -1 (-50 %) 4 +2 (+1e+02 %)" in words(page)
+    assert "eval/loss last 2 1 -1 (-50 %) 4 +2 (+100 %)" in words(page)
     assert re.findall(r'class="n best">([^<]*)', page) == ["1"]
     other = team.client("viewer").get(f"{PAGE}?runs={numbers(runs)}&value=last&baseline={runs[1].pk}")
-    assert "eval/loss last 2 +1 (+1e+02 %) 1 4 +3 (+3e+02 %)" in words(other.content.decode())
+    assert "eval/loss last 2 +1 (+100 %) 1 4 +3 (+300 %)" in words(other.content.decode())
 
 
 def test_the_compare_page_leads_here_and_a_query_chooses_too(team: Team, runs: list[Run]) -> None:
@@ -76,3 +76,10 @@ def test_only_members_see_runs_side_by_side(team: Team, runs: list[Run], role: s
 def test_an_address_that_can_not_be_says_so(team: Team, query: str) -> None:
     answer = team.client("viewer").get(PAGE + query)
     assert answer.status_code == 422 and 'role="alert"' in answer.content.decode()
+
+
+def test_a_large_share_is_written_out_until_it_says_nothing() -> None:
+    from webapp.pages.compare.diff import _percent
+
+    told = [_percent(value) for value in (0.154, -12.4, 99.4, 1612.3, -250.0, 2.5e9)]
+    assert told == ["+0.15", "-12", "+99", "+1,612", "-250", "+2.5e9"]

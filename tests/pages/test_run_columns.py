@@ -118,3 +118,14 @@ def test_an_address_with_commas_in_names_is_read_back() -> None:
 
     query = Query(columns=("kind", 'metrics."a,b".min', "params.x"))
     assert Query.of(QueryDict(query.url_query()[1:])) == query
+
+
+def test_a_column_of_no_possible_name_breaks_no_page(team: Team) -> None:
+    submit(team, "run")
+    for names in ("a\x00b,\x00", "params.", 'metrics."a', "x" * 3000):
+        address = f"{reverse('runs', args=[team.project.slug])}?{urlencode({'columns': names, 'sort': names})}"
+        assert team.client("viewer").get(address).status_code == 200, names
+
+
+def test_the_page_of_columns_belongs_to_the_runs(team: Team) -> None:
+    assert re.search(r'aria-current="page"[^>]*>Runs', page(team))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from pathlib import Path
@@ -234,3 +235,25 @@ def test_the_panels_of_a_group_are_read_level_by_level(team: Team, attempt: Atte
     found = client.get(address, {"q": "LAYER W00"}).content.decode()
     assert len(re.findall("data-metric", found)) == 10
     assert "10 metrics with LAYER W00" in text(found)
+
+
+def test_the_facts_of_a_run_from_outside_are_what_it_logs(team: Team) -> None:
+    run = actions.create_external(project=team.project, user=team.people["editor"], name="outside")
+    assert "Log of" not in html(team, run)  # it has none
+    for number in range(6):
+        measure(run, f"mine/{number}", 1.0, 3.0 + number, 2.0)
+    measure(run, "eval/loss", 4.0, 0.5)
+    measure(run, "mine/0/nan", math.nan)
+    page = text(html(team, run))
+    assert "eval/loss 0.5 0.5 to 4 mine/0 2 1 to 3 mine/0/nan NaN mine/1 2 1 to 4 mine/2 2 1 to 5 So far" in page
+    assert "Peak memory" not in page and "Trainable" not in page
+
+
+def test_a_run_from_outside_is_held_against_its_baseline(team: Team) -> None:
+    base, run = (
+        actions.create_external(project=team.project, user=team.people["editor"], name=name) for name in ("base", "run")
+    )
+    measure(base, "mine/score", 2.0)
+    measure(run, "mine/score", 2.5)
+    actions.update(run, baseline=base)
+    assert "mine/score 2.5 +0.5 · +25.0 % of baseline" in text(html(team, run))

@@ -255,7 +255,8 @@ def test_a_wrong_query_is_pointed_at_and_the_table_stays(team: Team) -> None:
     whole = client.get(address)
     assert whole.status_code == 422
     text = html_module.unescape(whole.content.decode())
-    message = f"q: expected a number at character 16, not \"'x'\".\nmetrics.loss < 'x'\n{' ' * 15}^"
+    lines = ("q: expected a number at character 16, not \"'x'\".", "metrics.loss < 'x'", f"{' ' * 15}^")
+    message = "".join(f"<span>{line}</span>" for line in lines)
     assert message in text and ">run</a>" in text
     part = client.get(address, headers={"HX-Request": "true", "HX-Trigger": "filter"})
     assert part.status_code == 200

@@ -112,3 +112,11 @@ def test_the_page_offers_it_only_where_there_are_other_pages(team: Team, runs: l
     page = client.get(f"{address}?q=run&rows=10&sort=name").content.decode()
     assert re.search(r'name="match"\s+value="q=run">', page)
     assert "all 12 that match, on every page" in page
+
+
+def test_tagging_without_a_tag_asks_for_one(team: Team) -> None:
+    run = scene.submit(team.project, user=team.people["editor"], name="a")
+    answer = team.client("editor").post(
+        reverse("runs-bulk", args=[team.project.slug]), {"do": "tag", "tag": " ", "run": run.pk}, follow=True
+    )
+    assert "Write the tag" in answer.content.decode()

@@ -85,3 +85,11 @@ def test_only_admins_see_the_drain_button(team: Team) -> None:
 )
 def test_the_bar_draws_a_mark_a_slot_up_to_a_dozen(busy: int, total: int, marks: str) -> None:
     assert "".join("#" if on else "-" for on in queries.Capacity(busy, total).marks) == marks
+
+
+def test_a_run_from_outside_takes_no_slot(team: Team) -> None:
+    from webapp.runs import actions
+
+    scene.worker("here", slots=2)
+    actions.create_external(project=team.project, user=team.people["owner"], name="elsewhere")
+    assert queries.capacity() == (0, 2)

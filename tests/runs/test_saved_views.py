@@ -83,3 +83,11 @@ def test_the_database_refuses_what_the_actions_would(wrong) -> None:
     create(project, scene.person(), "one", Shown(), is_default=True)
     with pytest.raises(IntegrityError), transaction.atomic():
         SavedView.objects.create(project=project, **{"name": "two", **wrong})
+
+
+def test_a_view_that_is_deleted_meanwhile_is_not_changed() -> None:
+    view = create(scene.project(), scene.person(), "mine", Shown())
+    held = SavedView.objects.get(pk=view.pk)
+    delete(view)
+    with pytest.raises(Invalid, match="somebody has deleted it"):
+        change(held, name="ours")

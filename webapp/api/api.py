@@ -8,6 +8,7 @@ from webapp.api.docs import SwaggerPage
 from webapp.api.openapi import HoneAPI, refuse_unknown_parameters
 from webapp.api.routers import (
     artifacts,
+    bulk,
     compare,
     control,
     exchange,
@@ -67,6 +68,7 @@ for prefix, router, tag in (
     ("/projects", views.router, "Runs"),
     ("/runs", run_tables.router, "Runs"),
     ("/runs", control.router, "Control"),
+    ("/runs", bulk.router, "Control"),
     ("/runs", metrics.router, "Metrics"),
     ("/runs", media.router, "Metrics"),
     ("/series", series.router, "Metrics"),

@@ -59,4 +59,4 @@ def first_sentence(errors: Sequence[Error]) -> str:
     first = errors[0]
     field = ".".join(str(part) for part in first["loc"])
     message = str(first["msg"])
-    return f"{field}: {message}" if field and not message.startswith(f"{field} ") else message
+    return f"{field}: {message}" if field and not message.startswith((f"{field} ", f"{field}: ")) else message

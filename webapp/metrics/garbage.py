@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 
 from webapp.accounts.models import Project
 from webapp.metrics.keys import KEPT
+from webapp.metrics.media import thumbnails
 from webapp.metrics.models import PointsKey
 from webapp.runs.actions import garbage as below
 from webapp.runs.actions.garbage import BLOB_AGE
@@ -47,6 +48,7 @@ def collect(older_than: timedelta, project: Project | None = None, blob_age: tim
     """Deletes; with a project only its runs, series and keys, and what no project refers to."""
     size = _point_bytes(below.doomed_runs(older_than, project))
     went = below.collect(older_than, blob_age, project)
+    thumbnails.drop_unused()
     keys, _ = _expired_keys(project).delete()
     series = _rows(f"DELETE FROM series WHERE id IN ({EMPTY_SERIES} FOR UPDATE OF series SKIP LOCKED)", project)  # noqa: S608
     return Collected(went.runs, size, went.blobs, went.bytes, keys, series, went.workers)

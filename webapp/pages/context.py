@@ -119,7 +119,7 @@ class Chrome:
         """A page below another marks it too: run and run-new mark runs, method marks methods."""
         match = self.request.resolver_match
         here = match.url_name or "" if match else ""
-        return here == name or here.split("-")[0] in (name.rstrip("s"), *BELOW.get(name, ()))
+        return here == name or here.split("-")[0] in (name, name.rstrip("s"), *BELOW.get(name, ()))
 
 
 def chrome(request: HttpRequest) -> dict[str, Any]:

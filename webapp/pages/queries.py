@@ -9,6 +9,7 @@ from django.db.models import Prefetch, Q, QuerySet, Sum
 
 from webapp.accounts.models import Role, User
 from webapp.accounts.roles import projects_of
+from webapp.runs.actions.outside import EXTERNAL
 from webapp.runs.models import Attempt, Run, Worker
 from webapp.runs.queries import living_workers, visible
 from webapp.runs.states import ACTIVE
@@ -33,7 +34,7 @@ class Capacity(NamedTuple):
 def capacity() -> Capacity:
     """Slots of living workers, and how many of them are taken."""
     total = living_workers().aggregate(total=Sum("slots"))["total"] or 0
-    live = Run.objects.filter(status__in=ACTIVE, deleted_at=None)
+    live = Run.objects.filter(status__in=ACTIVE, deleted_at=None).exclude(kind=EXTERNAL)  # those run elsewhere
     busy = live.aggregate(total=Sum("gpus"))["total"] or 0
     return Capacity(min(busy, total), total)
 

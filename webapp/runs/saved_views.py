@@ -100,8 +100,10 @@ def save(project: Project, user: User, name: str, shown: Shown, *, is_default: b
 def change(
     view: SavedView, *, name: str | None = None, shown: Shown | None = None, is_default: bool | None = None
 ) -> SavedView:
-    """What is None stays. Raises Invalid."""
+    """What is None stays. Raises Invalid, also where somebody has deleted it meanwhile."""
     _lock(view.project)
+    if not view.project.views.filter(pk=view.pk).exists():
+        raise Invalid.field("view", f"The view {view.name} is there no more: somebody has deleted it.")
     fields: dict[str, Any] = {} if shown is None else shown.model_dump() | _columns(shown)
     if name is not None:
         fields["name"] = _free(view.project, name, view)

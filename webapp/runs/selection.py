@@ -29,7 +29,11 @@ class Selection(NamedTuple):
 
     @property
     def count_text(self) -> str:
-        return f"{len(self.numbers):,} run{'' if len(self.numbers) == 1 else 's'}"
+        return count_text(len(self.numbers))
+
+
+def count_text(number: int) -> str:
+    return f"{number:,} run{'' if number == 1 else 's'}"
 
 
 class Done(NamedTuple):

@@ -29,7 +29,7 @@ from webapp.api.schemas.media import (
 )
 from webapp.api.streaming import in_pieces, streamed
 from webapp.api.wire import dumps
-from webapp.metrics.media import actions, items, queries
+from webapp.metrics.media import actions, items, queries, thumbnails
 from webapp.metrics.media.images import CONTENT_TYPES
 from webapp.metrics.media.items import NewItem
 from webapp.metrics.models import MediaItem
@@ -45,6 +45,10 @@ SAFE_HEADERS = {  # whatever a picture's bytes may be besides, they are shown as
 }
 MAY_CHANGE = "private, no-cache"  # asked again, it is a 304: another picture may have come to the step
 STAYS = "private, max-age=31536000, immutable"
+THUMBNAIL = (
+    f"A large picture made small: WebP of at most {thumbnails.SIDE} x {thumbnails.SIDE}. "
+    "Small ones, those that move and those that can't be decoded come as they are."
+)
 ITEM = {
     "responses": {
         200: {
@@ -100,6 +104,7 @@ def get_media(
     name: str,
     step: Annotated[Step | None, Query(description="The last item at or before it; by default the very last.")] = None,
     sha256: Annotated[str, Query(description="Only if it is this picture; then it may be kept for good.")] = "",
+    thumbnail: Annotated[bool, Query(description=THUMBNAIL)] = False,
 ) -> HttpResponseBase:
     """One item of a series: a picture as itself, a histogram as JSON."""
     run = run_or_404(user_of(request), run_id)
@@ -107,7 +112,9 @@ def get_media(
     if item is None or (sha256 and item.blob_id != sha256):
         until = "" if step is None else f" at or before step {step}"
         raise NotFound(f"Run {run.pk} has no media {name[:250]!r}{until}.")
-    return _histogram(item) if item.blob is None else _picture(request, item, STAYS if sha256 else MAY_CHANGE)
+    if item.blob is None:
+        return _histogram(item)
+    return _picture(request, item, STAYS if sha256 else MAY_CHANGE, thumbnails.of(item) if thumbnail else None)
 
 
 def _new(place: int, item: MediaInput) -> NewItem:
@@ -131,11 +138,13 @@ def _histogram(item: MediaItem) -> HttpResponse:
     return HttpResponse(dumps(told.model_dump()), content_type="application/json; charset=utf-8")
 
 
-def _picture(request: HttpRequest, item: MediaItem, caching: str) -> HttpResponseBase:
+def _picture(request: HttpRequest, item: MediaItem, caching: str, small: bytes | None) -> HttpResponseBase:
     assert item.blob is not None
-    etag = f'"{item.blob.sha256}"'
+    etag = f'"{item.blob.sha256}"' if small is None else f'"{item.blob.sha256}-{thumbnails.SIDE}"'
     response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
-    if response is None:
+    if response is None and small is not None:
+        response = HttpResponse(small, content_type=thumbnails.CONTENT_TYPE)
+    elif response is None:
         response = streamed(request, in_pieces(open_blob(item.blob)), CONTENT_TYPES[item.format])
         response["Content-Length"] = str(item.blob.size)
     for name, value in {**SAFE_HEADERS, "Cache-Control": caching, "ETag": etag, "Hone-Step": str(item.step)}.items():

@@ -44,7 +44,7 @@ def get_view(request: HttpRequest, slug: str, view_id: int) -> ViewOutput:
 def edit_view(request: HttpRequest, slug: str, view_id: int, body: ViewChanges) -> ViewOutput:
     """Renames it, changes what it shows, or makes it the project's default. For editors."""
     view = _view(project_or_404(user_of(request), slug, Role.EDITOR), view_id)
-    shown = _checked(body.shown(view))
+    shown = _checked(body.shown(view)) if body.changes_shown else None
     return _output(request, saved_views.change(view, name=body.name, shown=shown, is_default=body.is_default))
 
 

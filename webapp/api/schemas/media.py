@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from typing import Annotated, Literal
 
-from pydantic import Base64Bytes, ConfigDict, Field, StrictInt, model_validator
+from pydantic import ConfigDict, EncodedBytes, EncoderProtocol, Field, StrictInt, model_validator
 
 from webapp.api.schemas.common import Input, Output
 from webapp.metrics.external import LATEST_TIME
@@ -13,6 +14,28 @@ from webapp.metrics.media.items import LONGEST_CAPTION, MOST_BINS
 MOST_IN_REQUEST = 64
 Kind = Literal["image", "histogram"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Base64Encoder(EncoderProtocol):
+    """Standard base64 in lines of any length; what is none of its characters is refused, not skipped."""
+
+    @classmethod
+    def decode(cls, data: bytes) -> bytes:
+        try:
+            return b64decode(b"".join(data.split()), validate=True)
+        except ValueError as error:
+            raise ValueError(f"Must be base64: {error}.") from None
+
+    @classmethod
+    def encode(cls, value: bytes) -> bytes:
+        return b64encode(value)
+
+    @classmethod
+    def get_json_format(cls) -> str:
+        return "base64"
+
+
+Base64 = Annotated[bytes, EncodedBytes(encoder=Base64Encoder)]
 
 
 class HistogramInput(Input):
@@ -29,7 +52,7 @@ class MediaInput(Input):
         None, description="Seconds since the epoch; by default now."
     )
     caption: str = Field("", description=f"At most {LONGEST_CAPTION:,} characters.")
-    image: Base64Bytes | None = Field(None, description="A PNG, JPEG, GIF or WebP of at most 10 MiB, as base64.")
+    image: Base64 | None = Field(None, description="A PNG, JPEG, GIF or WebP of at most 10 MiB, as base64.")
     histogram: HistogramInput | None = None
 
     @model_validator(mode="after")

@@ -91,6 +91,11 @@ class ViewChanges(Input):
     group: str | SkipJsonSchema[None] = None
     group_sort: str | SkipJsonSchema[None] = None
 
+    @property
+    def changes_shown(self) -> bool:
+        """A new name alone undoes nothing that somebody else changes at the same time."""
+        return any(getattr(self, name) is not None for name in Shown.model_fields)
+
     def shown(self, view: SavedView) -> Shown:
         told: dict[str, Any] = self.model_dump(include={*Shown.model_fields}, exclude_none=True)
         return Shown.of({**Shown.of_view(view).model_dump(), **told})

@@ -17,6 +17,7 @@ from webapp.metrics.points import Float64
 
 LONGEST_CAPTION = 1000
 MOST_BINS = 512
+LARGEST = 1e300  # widths, sums and means of such numbers are still finite
 
 
 class Histogram(NamedTuple):
@@ -86,8 +87,12 @@ def _faults(some: Histogram) -> list[tuple[str, str]]:
         faults.append(("edges", f"{bins} counts need {bins + 1} edges, one more than bins, not {edges}."))
     elif not np.isfinite(some.edges).all() or not (some.edges[1:] > some.edges[:-1]).all():
         faults.append(("edges", "Each edge must be a finite number above the one before it."))
+    elif max(abs(some.edges[0]), abs(some.edges[-1])) > LARGEST:
+        faults.append(("edges", f"Each edge must lie within +-{LARGEST:g}."))
     elif not np.isfinite(some.counts).all() or some.counts.min() < 0:
         faults.append(("counts", "Each count must be a finite number of at least 0."))
+    elif some.counts.max() > LARGEST:
+        faults.append(("counts", f"Each count must be at most {LARGEST:g}."))
     return faults
 
 
@@ -96,6 +101,9 @@ def _check(name: str, caption: str) -> None:
         external.check_name(name)
     except Invalid as error:
         raise Invalid([{"loc": ["name"], "msg": error.errors[0]["msg"]}]) from None
+    if any(part in (".", "..") for part in name.split("/")):
+        rule = "must not be . or .. between slashes: a browser takes them out of its address"
+        raise Invalid([{"loc": ["name"], "msg": f"The name of a series of media {rule}. It is {name!r}."}])
     if len(caption) > LONGEST_CAPTION:
         message = f"A caption has at most {LONGEST_CAPTION:,} characters, not {len(caption):,}."
         raise Invalid([{"loc": ["caption"], "msg": message}])

@@ -125,4 +125,9 @@ def _difference(measured: Measured, place: int, baseline: int) -> str:
     if difference is None:
         return ""
     told = f"{difference:+.3g}" if difference else "0"
-    return told if relative is None else f"{told} ({relative * 100:+.2g} %)"
+    return told if relative is None else f"{told} ({_percent(relative * 100)} %)"
+
+
+def _percent(value: float) -> str:
+    """Two significant digits, whole numbers from a hundred on: +0.15, -12, +1,612, +2.5e9."""
+    return f"{value:+,.0f}" if 100 <= abs(value) < 1e6 else f"{value:+.2g}".replace("e+0", "e").replace("e+", "e")

@@ -10,15 +10,18 @@ from typing import NamedTuple
 from django.db.models import Max
 from django.utils import timezone
 
+from webapp.metrics import catalogue
 from webapp.metrics.queries import Summary, summaries
 from webapp.pages.runs.columns import KEY_METRICS, SPEED
 from webapp.pages.runs.describe import dig, memory_of, number_at, position_of, remaining_s, trainable_of
 from webapp.pages.templatetags import hone as text
+from webapp.runs.actions.outside import EXTERNAL
 from webapp.runs.models import PhaseMark, Run
 from webapp.runs.states import FINAL, Status
 
 HIGHER_IS_BETTER = ("eval/accuracy",)
 QUALITIES = ("eval/accuracy", "eval/loss")
+MOST_LOGGED = 5  # metrics of a run from outside
 DENSE = "dense/"  # a metric as the model had it before it was made smaller
 NOTHING = "–"  # noqa: RUF001 - a dash that reads as "not yet"
 Metrics = Mapping[str, Summary]
@@ -31,7 +34,9 @@ class Fact(NamedTuple):
 
 
 def facts_of(run: Run) -> list[Fact]:
-    """Quality, trainable share, memory, speed, compute and time of a run."""
+    """Quality, trainable share, memory, speed, compute and time of a run; of one from outside what it logs."""
+    if run.kind == EXTERNAL:
+        return [*_logged(run), _time(run, timezone.now())]
     ids = [run.pk] + ([run.baseline_id] if run.baseline_id else [])
     found = summaries(ids, [*KEY_METRICS, *(f"{DENSE}{name}" for name in QUALITIES), "train/loss", SPEED])
     metrics = found.get(run.pk, {})
@@ -56,6 +61,22 @@ def _quality(run: Run, metrics: Metrics, baseline: Metrics) -> Fact:
         return Fact(name, text.metric(value), _difference(value, metrics[f"{DENSE}{name}"].last, "dense"))
     best = metrics[name].maximum if name in HIGHER_IS_BETTER else metrics[name].minimum
     return Fact(name, text.metric(value), f"best {text.metric(best)}" if best is not None else "")
+
+
+def _logged(run: Run) -> list[Fact]:
+    """The qualities that it has, then other metrics by name: five in all."""
+    names = [*catalogue.known(run.pk, [*QUALITIES, "train/loss"]), *catalogue.find(run.pk, limit=MOST_LOGGED).names]
+    shown = list(dict.fromkeys(names))[:MOST_LOGGED]
+    found = summaries([run.pk] + ([run.baseline_id] if run.baseline_id else []), shown)
+    own, baseline = found.get(run.pk, {}), found.get(run.baseline_id or 0, {})
+    return [_measured(name, own[name], baseline.get(name)) for name in shown if name in own]
+
+
+def _measured(name: str, summary: Summary, baseline: Summary | None) -> Fact:
+    if baseline is not None:
+        return Fact(name, text.metric(summary.last), _difference(summary.last, baseline.last))
+    least, most = text.metric(summary.minimum), text.metric(summary.maximum)
+    return Fact(name, text.metric(summary.last), f"{least} to {most}" if least and least != most else "")
 
 
 def _difference(value: float | None, baseline: float | None, of: str = "baseline") -> str:

@@ -55,7 +55,7 @@ class Query:
     @classmethod
     def of(cls, data: QueryDict) -> Query:
         asked = data.getlist("column") or COMMAS.findall(data.get("columns", ""))
-        columns = tuple(dict.fromkeys(name.strip() for name in asked if name.strip()))
+        columns = tuple(dict.fromkeys(name for name in (each.replace("\x00", "").strip() for each in asked) if name))
         rows = data.get("rows", "")
         return cls(
             **{name: _text(data, name) for name in TEXTS},

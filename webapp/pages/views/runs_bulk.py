@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -16,7 +17,7 @@ from webapp.accounts.models import Project, Role
 from webapp.http import PageRequest, project_for
 from webapp.pages.runs.table import Query, filtered, runs_of
 from webapp.runs.models import Run
-from webapp.runs.selection import PAST, Action, Done, Selection, act, action_of, select
+from webapp.runs.selection import PAST, Action, Done, act, action_of, count_text, select
 
 MOST_TICKED = 1000
 LISTED = 10
@@ -54,6 +55,9 @@ def runs_bulk(request: PageRequest, slug: str) -> HttpResponse:
     action = action_of(asked.what, asked.tag)
     if action is None and asked.what != "compare":
         return HttpResponseBadRequest("This is nothing that can be done to runs.")
+    if asked.what == "tag" and not asked.tag:
+        messages.info(request, "Write the tag that the runs should have.")
+        return HttpResponseRedirect(asked.back)
     if asked.match:
         return _matching(request, project, asked, action)
     numbers = _ticked(request, project)
@@ -63,8 +67,8 @@ def runs_bulk(request: PageRequest, slug: str) -> HttpResponse:
     if action is None:
         return HttpResponseRedirect(f"{reverse('compare')}?runs={','.join(map(str, numbers))}")
     if asked.what == "delete" and not asked.is_sure:
-        runs = list(runs_of(project).filter(pk__in=numbers).order_by("id"))
-        return render(request, "pages/runs_delete.html", {"project": project, "runs": runs, "back": asked.back})
+        sent = [*(("run", number) for number in numbers), ("back", asked.back)]
+        return _confirm(request, project, asked, numbers, sent)
     _report(request, asked, act(numbers, action))
     return HttpResponseRedirect(asked.back)
 
@@ -79,24 +83,28 @@ def _matching(request: PageRequest, project: Project, asked: Asked, action: Acti
         messages.warning(request, str(error).partition("\n")[0])
         return HttpResponseRedirect(asked.back)
     if not asked.is_sure or asked.digest != found.digest:
-        return _confirm(request, project, asked, found)
+        sent = [("match", asked.match), ("digest", found.digest), ("tag", asked.tag), ("back", asked.back)]
+        return _confirm(request, project, asked, found.numbers, sent)
     _report(request, asked, act(found.numbers, action))
     return HttpResponseRedirect(asked.back)
 
 
-def _confirm(request: PageRequest, project: Project, asked: Asked, found: Selection) -> HttpResponse:
-    """Asks, with the number of runs that match now; once more where it is not what was confirmed."""
+def _confirm(
+    request: PageRequest, project: Project, asked: Asked, numbers: Sequence[int], sent: Sequence[tuple[str, object]]
+) -> HttpResponse:
+    """Asks, with the runs that are meant; once more where those that match are not what was confirmed."""
     context = {
         "project": project,
         "asked": asked,
         "verb": VERBS[asked.what],
-        "found": found,
-        "first": Run.objects.filter(pk__in=found.numbers[-LISTED:]).order_by("-id"),
-        "more": max(0, len(found.numbers) - LISTED),
+        "found": count_text(len(numbers)),
+        "first": Run.objects.filter(pk__in=numbers[-LISTED:]).order_by("-id"),
+        "more": max(0, len(numbers) - LISTED),
+        "sent": sent,
         "crumbs": [{"label": "Runs", "url": asked.back}, {"label": VERBS[asked.what]}],
-        "filter": [(name, value) for name, value in QueryDict(asked.match).items() if value],
+        "filter": [(name, value) for name, value in QueryDict(asked.match).items() if value and name != "all"],
     }
-    return render(request, "pages/runs_matched.html", context, status=409 if asked.is_sure else 200)
+    return render(request, "pages/runs_confirm.html", context, status=409 if asked.is_sure else 200)
 
 
 def _asked(request: PageRequest, slug: str) -> Asked:

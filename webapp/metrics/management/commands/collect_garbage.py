@@ -25,19 +25,19 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say what would go, and change nothing")
 
     def handle(self, *args: Any, older_than: str, project: str | None, dry_run: bool, **options: Any) -> None:
-        age, chosen = _age(older_than), None if project is None else _project(project)
+        age, chosen = age_of(older_than), None if project is None else project_of(project)
         went = (garbage.survey if dry_run else garbage.collect)(age, chosen)
         self.stdout.write(f"{'Would delete' if dry_run else 'Deleted'} {_told(went)}.")
 
 
-def _age(text: str) -> timedelta:
+def age_of(text: str) -> timedelta:
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)([hdw]?)", text)
     if found is None:
         raise CommandError(f"--older-than must be days, or a number with h, d or w such as 90d, not {text!r}.")
     return timedelta(**{UNITS[found[2]]: float(found[1])})
 
 
-def _project(slug: str) -> Project:
+def project_of(slug: str) -> Project:
     found = Project.objects.filter(slug=slug).first()
     if found is None:
         raise CommandError(f"--project must be the slug of a project, and there is no {slug!r}.")
