@@ -77,7 +77,7 @@ def chart(address: str, repeats: int) -> dict[str, Any]:
 
 
 def read(run: Any, repeats: int) -> dict[str, Any]:
-    """By the run that wrote it: a store opened anew finds nothing until a server has indexed it, and not always then."""
+    """By the run that wrote it: a store opened anew finds nothing until a server has indexed it, if then."""
     counts = list[int]()
 
     def ask() -> None:
