@@ -1,4 +1,4 @@
-// Many lines painted on a canvas behind Plotly's axes: a hundred lines of a thousand points take a few milliseconds, where as
+// Many lines painted on a canvas between Plotly's grid and its labels: a hundred lines of a thousand points take a few milliseconds, where as
 // many traces take a second. Plotly keeps what it is good at: axes, zoom, pan, and files.
 
 // `plot` is drawn by Plotly already. `lines`: { x, y, colour, width, dashed?, lower?, upper?, fill? } with x, y as on the axes
@@ -39,7 +39,8 @@ function canvasOf(plot, name) {
   canvas.className = "plot-canvas";
   canvas.dataset.layer = name;
   const container = plot.querySelector(".svg-container");
-  return container.insertBefore(canvas, container.querySelector("svg")); // a later layer lies on the earlier ones
+  const [, above] = container.querySelectorAll(":scope > svg.main-svg"); // Plotly's second one: what it shows on pointing
+  return container.insertBefore(canvas, above); // on the grid, and a later layer on the earlier ones
 }
 
 function fit(canvas, xaxis, yaxis, scale) {
