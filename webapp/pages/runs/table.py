@@ -18,8 +18,9 @@ from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project
 from webapp.metrics.models import Series
 from webapp.metrics.queries import summaries
+from webapp.metrics.table.keys import EachTag
 from webapp.pages.queries import run_count
-from webapp.pages.runs.cells import Seen, cells
+from webapp.pages.runs.cells import Seen, rows
 from webapp.pages.runs.columns import SPEED, Column, column
 from webapp.runs.language import is_indexed, is_query
 from webapp.runs.models import Run
@@ -98,14 +99,6 @@ class Head:
     direction: str  # "ascending", "descending" or ""
 
 
-@dataclass(frozen=True)
-class Row:
-    run: Run
-    url: str
-    colour: int
-    cells: SafeString
-
-
 class Count(NamedTuple):
     """How many runs there are; `is_more` when they were not counted to the end."""
 
@@ -120,7 +113,8 @@ class Count(NamedTuple):
 class Table:
     query: Query
     heads: Sequence[Head]
-    rows: Sequence[Row]
+    runs: Sequence[Run]
+    rows: SafeString  # each a <tr>
     found: Count
     total: int
     next: str | None
@@ -128,7 +122,7 @@ class Table:
 
     @property
     def is_live(self) -> bool:
-        return any(row.run.status in ACTIVE or row.run.status == Status.QUEUED for row in self.rows)
+        return any(run.status in ACTIVE or run.status == Status.QUEUED for run in self.runs)
 
     @property
     def next_url(self) -> str:
@@ -140,7 +134,7 @@ class Table:
 
     @property
     def range_text(self) -> str:
-        return f"{len(self.rows):,} of {self.found}"
+        return f"{len(self.runs):,} of {self.found}"
 
 
 def runs_of(project: Project) -> QuerySet[Run]:
@@ -171,8 +165,9 @@ class Offered(NamedTuple):
 
 def offered(project: Project) -> Offered:
     """The kinds and tags of the project's newest runs, by name."""
-    found = list(newest(project).values_list("kind", "tags"))
-    return Offered(sorted({kind for kind, _ in found}), sorted({tag for _, tags in found for tag in tags}))
+    runs = Run.objects.filter(pk__in=newest(project).values("pk")).order_by()
+    found = list(runs.values_list("kind", EachTag(F("tags"))).distinct())
+    return Offered(sorted({kind for kind, _ in found}), sorted({tag for _, tag in found if tag is not None}))
 
 
 def filtered(runs: QuerySet[Run], query: Query) -> QuerySet[Run]:
@@ -192,10 +187,10 @@ def order_of(sort: str) -> tuple[str, Order]:
     return ("-id", Order(F("id"))) if order is None else (f"{sign}{name}", order)
 
 
-def table(project: Project, query: Query) -> Table:
+def table(project: Project, query: Query, may_edit: bool) -> Table:
     """The page of the table that is asked for; the first for a cursor of another sorting. Raises BadQuery.
 
-    `query.columns` must not be empty.
+    `query.columns` must not be empty. Who may edit has a box to tick in each row.
     """
     runs = filtered(runs_of(project), query)
     columns = [column(name) for name in query.columns]
@@ -204,8 +199,9 @@ def table(project: Project, query: Query) -> Table:
     is_all = found.next is None and found.previous is None
     count = Count(len(found.items), False) if is_all else _count(project, runs, query, len(found.items))
     total = count.number if is_all and not query.is_filtered else run_count(project.pk)
-    rows = _rows(project, found.items, columns)
-    return Table(query, _heads(query, columns), rows, count, total, found.next, found.previous)
+    address = reverse("runs", args=[project.slug])
+    drawn = rows(_seen(found.items, columns), columns, address, may_edit)
+    return Table(query, _heads(query, columns), found.items, drawn, count, total, found.next, found.previous)
 
 
 def _count(project: Project, runs: QuerySet[Run], query: Query, shown: int) -> Count:
@@ -241,24 +237,24 @@ def _slice(runs: QuerySet[Run], query: Query, columns: Sequence[Column]) -> Slic
 
 
 def _heads(query: Query, columns: Sequence[Column]) -> list[Head]:
-    return [_head(query, item) for item in (column("name"), *columns)]
+    sort = order_of(query.sort)[0] if query.sort else ""
+    return [_head(query, item, sort) for item in (column("name"), *columns)]
 
 
-def _head(query: Query, item: Column) -> Head:
+def _head(query: Query, item: Column, sort: str) -> Head:
     if item.order is None:
         return Head(item, "", "")
-    now = {item.name: "ascending", f"-{item.name}": "descending"}.get(order_of(query.sort)[0] if query.sort else "", "")
+    now = {item.name: "ascending", f"-{item.name}": "descending"}.get(sort, "")
     by = f"-{item.name}" if now == "ascending" else item.name
     return Head(item, query.url_query(sort=by), now)
 
 
-def _rows(project: Project, runs: Sequence[Run], columns: Sequence[Column]) -> list[Row]:
+def _seen(runs: Sequence[Run], columns: Sequence[Column]) -> list[Seen]:
     names = [item.metric[0] for item in columns if item.metric]
     names += [SPEED] if any(item.name == "speed" for item in columns) else []
     found = summaries([run.pk for run in runs], names) if names else {}
     places = positions([run.pk for run in runs if run.status == Status.QUEUED])
     if any(item.name == "progress" for item in columns):
         prefetch_related_objects([run for run in runs if run.status == Status.RUNNING], "attempts")
-    address, now = reverse("runs", args=[project.slug]), timezone.now()
-    seen = [Seen(run, found.get(run.pk, {}), places.get(run.pk), now) for run in runs]
-    return [Row(one.run, f"{address}{one.run.pk}/", one.run.pk - 1, cells(one, columns)) for one in seen]
+    now = timezone.now()
+    return [Seen(run, found.get(run.pk, {}), places.get(run.pk), now) for run in runs]

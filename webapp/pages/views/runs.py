@@ -37,19 +37,20 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
     if request.GET.get("group"):
         controls = {**_controls(project), "columns_url": columns_url}
         return groups(request, project, query, lambda: controls, _refused)
+    may_edit = request.role != Role.VIEWER
     try:
-        table, error = tables.table(project, query), ""
+        table, error = tables.table(project, query, may_edit), ""
     except BadQuery as bad:
         if is_fragment(request):
             return _refused(request, bad)
-        table, error = tables.table(project, replace(query, q="")), str(bad)
+        table, error = tables.table(project, replace(query, q=""), may_edit), str(bad)
     context = {
         "project": project,
         "table": table,
         "error": error,
         "query": query,
         "tools": Tools(request, project, query),
-        "may_edit": request.role != Role.VIEWER,
+        "may_edit": may_edit,
         "columns_url": columns_url,
         "compare_url": f"{reverse('compare')}?{query.chosen(project)}",
         "crumbs": [{"label": "Runs"}],
