@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.runs import scene
 from webapp.accounts import actions as accounts
+from webapp.accounts.models import User
 from webapp.runs import actions
 from webapp.runs.errors import Invalid
 from webapp.runs.models import Run
@@ -119,6 +120,22 @@ def test_pages_follow_each_other_without_a_gap_or_a_double_in_the_order_of_the_w
     empty = [run for run in everything if getattr(run, column) is None]
     expected += sorted(empty, key=lambda run: run.pk, reverse=descending)
     assert [run.pk for run in found] == [run.pk for run in expected]
+
+
+@pytest.mark.parametrize("sort", ["user", "-user"])
+def test_runs_of_a_person_stand_together_and_those_of_nobody_last(sort: str) -> None:
+    project = scene.project()
+    for name in ("zoe", "ann", "mia"):
+        accounts.create_user(name)
+    people = {person.username: person for person in User.objects.all()}
+    for username in ("zoe", "ann", "", "mia", "ann", "", "zoe"):
+        Run.objects.filter(pk=scene.submit(project).pk).update(created_by=people.get(username))
+    told = [(run.created_by.username if run.created_by else "", run.pk) for run in Run.objects.all()]
+    of_somebody = sorted((one for one in told if one[0]), reverse=sort[0] == "-")
+    of_nobody = sorted((one for one in told if not one[0]), reverse=sort[0] == "-")
+    for limit in (1, 2, 7):
+        found = read_through(table(scene.person()), sort, limit)
+        assert [run.pk for run in found] == [number for _, number in of_somebody + of_nobody]
 
 
 def test_a_run_that_comes_meanwhile_does_not_shift_the_next_page() -> None:

@@ -22,7 +22,7 @@ from webapp.metrics.table.keys import EachTag
 from webapp.pages.queries import run_count
 from webapp.pages.runs.cells import Seen, rows
 from webapp.pages.runs.columns import SPEED, Column, column
-from webapp.runs.language import is_indexed, is_query
+from webapp.pages.runs.counting import Count, count
 from webapp.runs.models import Run
 from webapp.runs.paging import Order, Slice, cut
 from webapp.runs.queries import positions
@@ -30,8 +30,6 @@ from webapp.runs.states import ACTIVE, FINAL, Status
 from webapp.runs.tables import MOST_CHARACTERS, matching
 
 PAGE_ROWS = 50
-COUNTED = 1000  # runs of a filter that are counted: each further one costs, and the number says no more
-SEARCHED = 20_000  # newest runs in which is counted what no index finds
 TELLING_RUNS = 300
 MOST_COLUMNS = 40
 COMMAS = re.compile(r'(?:"[^"]*"|[^,"])+')  # what stands between commas; one in quotes is a part of a name
@@ -97,16 +95,6 @@ class Head:
     column: Column
     url: str
     direction: str  # "ascending", "descending" or ""
-
-
-class Count(NamedTuple):
-    """How many runs there are; `is_more` when they were not counted to the end."""
-
-    number: int
-    is_more: bool
-
-    def __str__(self) -> str:
-        return f"{self.number:,}{'+' if self.is_more else ''}"
 
 
 @dataclass(frozen=True)
@@ -197,28 +185,19 @@ def table(project: Project, query: Query, may_edit: bool) -> Table:
     found = _slice(runs, query, columns)
     query = replace(query, after="", before="") if found.previous is None else query
     is_all = found.next is None and found.previous is None
-    count = Count(len(found.items), False) if is_all else _count(project, runs, query, len(found.items))
-    total = count.number if is_all and not query.is_filtered else run_count(project.pk)
+    number = Count(len(found.items), False) if is_all else _count(project, runs, query, len(found.items))
+    total = number.number if is_all and not query.is_filtered else run_count(project.pk)
     address = reverse("runs", args=[project.slug])
     drawn = rows(_seen(found.items, columns), columns, address, may_edit)
-    return Table(query, _heads(query, columns), found.items, drawn, count, total, found.next, found.previous)
+    return Table(query, _heads(query, columns), found.items, drawn, number, total, found.next, found.previous)
 
 
 def _count(project: Project, runs: QuerySet[Run], query: Query, shown: int) -> Count:
-    """Of all runs, exactly. What no index finds is counted among the newest runs only."""
+    """Of all runs, exactly."""
     if not query.is_filtered:
         return Count(run_count(project.pk), False)
-    if not query.q or (is_query(query.q) and is_indexed(query.q)):
-        return counted(runs)
-    older = runs_of(project).order_by("-id").values_list("pk", flat=True)[SEARCHED : SEARCHED + 1]
-    for oldest in older:
-        return Count(max(shown, counted(runs.filter(pk__gt=oldest)).number), True)
-    return counted(runs)
-
-
-def counted(runs: QuerySet[Run]) -> Count:
-    number = runs.order_by()[: COUNTED + 1].count()
-    return Count(min(number, COUNTED), number > COUNTED)
+    found = count((project.pk, query.q, query.status, query.kind, query.tag), query.q, runs, runs_of(project))
+    return found._replace(number=max(shown, found.number))
 
 
 PLAIN = ("name", "kind", "tags", "status", "queue", "priority", "step", "steps", "created_at", "started_at", "ended_at",

@@ -38,6 +38,12 @@ class Tools:
     def group_sort(self) -> str:
         return text_of(self.asked, "group_sort")
 
+    @property
+    def sort_of_groups(self) -> str:
+        """Their order, but for one by a column that is not shown any more."""
+        column_ = self.group_sort.partition(":")[2]
+        return self.group_sort if not column_ or column_ in self.query.columns else ""
+
     @cached_property
     def views(self) -> list[SavedView]:
         return saved_views.views_of(self.project)

@@ -14,6 +14,7 @@ from webapp.accounts.models import Project, Role
 from webapp.http import PageRequest, is_fragment, project_for, respond
 from webapp.pages.runs import table as tables
 from webapp.pages.runs.columns import KEY_METRICS, column, is_family, usual
+from webapp.pages.runs.grouped import grouped_url
 from webapp.pages.runs.tools import Tools, address_of_view
 from webapp.pages.views.run_groups import groups
 from webapp.runs.language import BadQuery
@@ -30,10 +31,11 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
     if address := address_of_view(request, project):
         return redirect(address)
     query = tables.Query.of(request.GET)
+    tools = Tools(request, project, query)
     if "column" in request.GET:  # the form of the columns sends one field each: the address has them in one
-        return redirect(request.path + query.url_query())
+        return redirect(request.path + grouped_url(query, tools.group, tools.sort_of_groups))
     query = replace(query, columns=_columns(request, project, query))
-    columns_url = reverse("runs-columns", args=[project.slug]) + query.url_query()
+    columns_url = reverse("runs-columns", args=[project.slug]) + grouped_url(query, tools.group, tools.group_sort)
     if request.GET.get("group"):
         controls = {**_controls(project), "columns_url": columns_url}
         return groups(request, project, query, lambda: controls, _refused)
