@@ -22,7 +22,7 @@ from webapp.metrics.table.keys import EachTag
 from webapp.pages.queries import run_count
 from webapp.pages.runs.cells import Seen, rows
 from webapp.pages.runs.columns import SPEED, Column, column
-from webapp.pages.runs.counting import Count, count
+from webapp.runs.counting import Count, count, narrowed
 from webapp.runs.models import Run
 from webapp.runs.paging import Order, Slice, cut
 from webapp.runs.queries import positions
@@ -78,9 +78,17 @@ class Query:
         fields = {"project": project.slug, **{name: getattr(self, name) for name in TEXTS if name != "sort"}}
         return urlencode({name: value for name, value in fields.items() if value})
 
+    def filter(self, project: Project) -> tuple[object, ...]:
+        return ("page", project.pk, self.q, self.status, self.kind, self.tag)
+
     @property
     def is_filtered(self) -> bool:
-        return bool(self.q or self.status or self.kind or self.tag)
+        return bool(self.q) or self.is_narrower
+
+    @property
+    def is_narrower(self) -> bool:
+        """Whether more is asked for than the query."""
+        return bool(self.status or self.kind or self.tag)
 
 
 def _text(data: QueryDict, name: str) -> str:
@@ -180,12 +188,15 @@ def table(project: Project, query: Query, may_edit: bool) -> Table:
 
     `query.columns` must not be empty. Who may edit has a box to tick in each row.
     """
-    runs = filtered(runs_of(project), query)
+    runs, known = filtered(runs_of(project), query), None
+    if query.is_filtered:
+        runs, known = narrowed(query.filter(project), query.q, runs, order_of(query.sort)[1], query.is_narrower)
     columns = [column(name) for name in query.columns]
     found = _slice(runs, query, columns)
     query = replace(query, after="", before="") if found.previous is None else query
     is_all = found.next is None and found.previous is None
-    number = Count(len(found.items), False) if is_all else _count(project, runs, query, len(found.items))
+    known = len(found.items) if is_all else known
+    number = Count(known, False) if known is not None else _count(project, runs, query, len(found.items))
     total = number.number if is_all and not query.is_filtered else run_count(project.pk)
     address = reverse("runs", args=[project.slug])
     drawn = rows(_seen(found.items, columns), columns, address, may_edit)
@@ -196,7 +207,7 @@ def _count(project: Project, runs: QuerySet[Run], query: Query, shown: int) -> C
     """Of all runs, exactly."""
     if not query.is_filtered:
         return Count(run_count(project.pk), False)
-    found = count((project.pk, query.q, query.status, query.kind, query.tag), query.q, runs, runs_of(project))
+    found = count(query.filter(project), query.q, runs, runs_of(project))
     return found._replace(number=max(shown, found.number))
 
 
