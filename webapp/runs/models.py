@@ -109,6 +109,25 @@ class Run(models.Model):
         return f"{self.id} {self.name}"
 
 
+class RunParam(models.Model):
+    """What stands at a path of a run's spec, of an object its `name`: what a table is sorted by.
+
+    A trigger writes them (see the migration `params`, which says what has none). Nothing changes them otherwise.
+    """
+
+    pk = models.CompositePrimaryKey("run_id", "path")
+    run = models.ForeignKey(Run, models.CASCADE, related_name="params", db_constraint=False, db_index=False)
+    path = models.TextField()  # with the character 31 between its names
+    value = models.JSONField()
+
+    class Meta:
+        db_table = "run_params"
+        indexes = [models.Index(fields=["path", "value", "run"], name="params_by_value")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.path}"
+
+
 class Outside(models.Model):
     """What is known of the program behind a run of kind external.
 

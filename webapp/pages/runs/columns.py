@@ -64,7 +64,7 @@ COLUMNS: Mapping[str, Column] = {
         Column("status", "State", order=Order(F("status"))),
         Column("progress", "Progress", order=Order(_progress)),
         Column("kind", "Kind", order=Order(F("kind"))),
-        Column("method", "Method", order=Order(_key("spec", "method", "name")), field="spec"),
+        Column("method", "Method", order=order_of("params.method.name"), field="spec"),
         Column("model", "Model", order=Order(_source("model")), field="spec"),
         Column("data", "Data", order=Order(_source("data")), field="spec"),
         Column("trainable", "Trainable", numeric=True, order=Order(_trainable), field="facts"),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.db.models import F, FloatField, Q, QuerySet
 from django.db.models.functions import Coalesce, Extract, Now
 
-from webapp.runs.language import documents, tree, types
+from webapp.runs.language import documents, params, tree, types
 from webapp.runs.language.parsing import Fault
 from webapp.runs.language.types import Expression, Type
 from webapp.runs.models import Run
@@ -168,7 +168,7 @@ def _documents(field: str) -> Callable[[Sequence[str]], Column]:
         if len(parts) > MOST_PARTS:
             raise Fault(0, f"a path of at most {MOST_PARTS} names")
         found = types.below(F(field), *parts)
-        order = Order(types.json_key(found), is_json=True)
+        order = (params.order(parts) if field == "spec" else None) or Order(types.json_key(found), is_json=True)
         quick = documents.quick(field, parts)
         return Column(types.JSON, found, values=_values_at(field, parts), order=order, quick=quick)
 
