@@ -12,7 +12,7 @@ from webapp.accounts import actions as accounts
 from webapp.accounts.models import User
 from webapp.runs import actions
 from webapp.runs.errors import Invalid
-from webapp.runs.models import Run
+from webapp.runs.models import Run, RunWords
 from webapp.runs.states import Status
 from webapp.runs.tables import page, table
 
@@ -68,6 +68,23 @@ def test_words_are_looked_for_in_name_tags_and_kind_and_all_must_match() -> None
 def test_a_search_for_odd_characters_finds_only_what_contains_them(q) -> None:
     scene.submit(name="plain")
     assert names(table(scene.person(), q=q)) in ([], ["plain"] if q == "\x00" else [])
+
+
+def test_a_run_is_found_by_what_it_is_called_now() -> None:
+    run, user = scene.submit(name="Straße one", tags=["old"]), scene.person()
+    Run.objects.filter(pk=run.pk).update(spec={"method": {"name": "dora"}})
+
+    def finds(*words: str) -> list[bool]:
+        return [table(user, q=word).exists() for word in words]
+
+    assert finds("straße", "ONE", "old", "DoRA", run.kind.upper(), f"#{run.pk}") == [True] * 6
+    assert finds("one old dora") == [True] and finds("one old lora", "STRASSE") == [False, False]
+    actions.update(run, name="two", tags=["new", "newer"])
+    Run.objects.filter(pk=run.pk).update(spec={"method": "plain"}, kind="other")
+    assert finds("two", "new newer", "OTHER") == [True] * 3
+    assert finds("one", "old", "dora", run.kind, "tw new x", "twonew") == [False] * 6
+    Run.objects.filter(pk=run.pk).delete()
+    assert not RunWords.objects.filter(pk=run.pk).exists()
 
 
 def test_statuses_and_groups_are_filters() -> None:

@@ -1,7 +1,7 @@
 """How many runs a filter finds, as far as a page needs to know, and not at each of its requests.
 
-Where they are few, their numbers are told too: a metric's order is a walk along the metric's index, in which runs that
-the filter finds may come by rarely. To sort those few takes less.
+Where they are few, their numbers are told too: an order by a metric or a parameter is a walk along its index, on which
+runs that the filter finds may come by rarely. To sort those few takes less.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Narrowed(NamedTuple):
 
 
 def narrowed(filter_: Filter, q: str, runs: QuerySet[Run], order: Order, more: bool) -> Narrowed:
-    """The same runs, told by their numbers where they are sorted by a metric and few.
+    """The same runs, told by their numbers where they are few and sorted by what lies in another table.
 
     `more`: something else is asked for than `q`. What asks for metrics alone is found on the walk itself.
     """

@@ -128,6 +128,20 @@ class RunParam(models.Model):
         return f"{self.run_id} {self.path}"
 
 
+class RunWords(models.Model):
+    """By what a run is found: its name, its tags and its method, in capitals, as is its kind. A trigger writes them."""
+
+    run = models.OneToOneField(Run, models.CASCADE, primary_key=True, related_name="words", db_constraint=False)
+    kind = models.TextField()
+    words = models.TextField()
+
+    class Meta:
+        db_table = "run_words"
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.words}"
+
+
 class Outside(models.Model):
     """What is known of the program behind a run of kind external.
 
