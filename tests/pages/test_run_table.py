@@ -209,6 +209,12 @@ def test_a_number_that_is_not_counted_to_the_end_is_counted_once_for_all_orders_
     assert counts("?status=failed&q=x") == 1 and counts("?status=queued,failed") == 0
 
 
+def test_when_a_run_was_made_is_a_time_that_counts_on(team: Team) -> None:
+    run = submit(team, "run")
+    page = html(team, "?columns=created")
+    assert f'<td class="n dim"><time data-relative datetime="{run.created_at.isoformat()}"' in page
+
+
 def test_nothing_that_a_run_is_called_is_read_as_html(team: Team) -> None:
     """Rows are not drawn by templates, which escape by themselves."""
     odd = """<b>"'&</b>"""

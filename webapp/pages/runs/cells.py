@@ -16,7 +16,8 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
 
 from webapp.metrics.queries import Summary
-from webapp.pages.runs.columns import SPEED, Column
+from webapp.metrics.table.fields import SPEED
+from webapp.pages.runs.columns import Column
 from webapp.pages.runs.describe import data_of, memory_of, method_of, model_of, remaining_s, trainable_of
 from webapp.pages.runs.params import param_text
 from webapp.pages.templatetags import hone as text
@@ -45,7 +46,7 @@ def rows(seen: Iterable[Seen], columns: Sequence[Column], address: str, may_edit
 
 def _row(seen: Seen, drawn: Sequence[Drawn], address: str, may_edit: bool) -> str:
     number, name = seen.run.pk, escape(seen.run.name)
-    tick = f'<input type="checkbox" name="run" value="{number}" aria-label="Select {name}">' if may_edit else ""
+    tick = f'<input type="checkbox" name="run" value="{number}" aria-label="Select {name}"> ' if may_edit else ""
     swatch = f'<span class="swatch {text.series_class(number - 1)}"></span>'
     link = f'<a class="open" id="open-{number}" href="{address}{number}/">{name}</a>'
     cells = "".join(draw(seen) for draw in drawn)

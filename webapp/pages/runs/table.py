@@ -18,10 +18,11 @@ from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project
 from webapp.metrics.models import Series
 from webapp.metrics.queries import summaries
+from webapp.metrics.table.fields import SPEED
 from webapp.metrics.table.keys import EachTag
 from webapp.pages.queries import run_count
 from webapp.pages.runs.cells import Seen, rows
-from webapp.pages.runs.columns import SPEED, Column, column
+from webapp.pages.runs.columns import Column, column
 from webapp.runs.counting import Count, count, narrowed
 from webapp.runs.models import Run
 from webapp.runs.paging import Order, Slice, cut

@@ -12,8 +12,9 @@ from django_htmx.http import push_url, reswap
 
 from webapp.accounts.models import Project, Role
 from webapp.http import PageRequest, is_fragment, project_for, respond
+from webapp.metrics.table.fields import KEY_METRICS
 from webapp.pages.runs import table as tables
-from webapp.pages.runs.columns import KEY_METRICS, column, is_family, usual
+from webapp.pages.runs.columns import column, is_family, usual
 from webapp.pages.runs.grouped import grouped_url
 from webapp.pages.runs.tools import Tools, address_of_view
 from webapp.pages.views.run_groups import groups

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from webapp.http import PageRequest, project_for, respond
+from webapp.metrics.table.fields import KEY_METRICS
 from webapp.pages.runs import choosing
-from webapp.pages.runs.columns import KEY_METRICS, usual
+from webapp.pages.runs.columns import usual
 from webapp.pages.runs.grouped import grouped_url
 from webapp.pages.runs.table import Query, logged
 from webapp.pages.runs.tools import LONGEST, text_of
