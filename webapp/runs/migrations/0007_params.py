@@ -2,8 +2,9 @@
 
 To sort 100,000 runs by a key of their specs, each spec had to be read and taken apart. `params_of` says which rows a
 spec has: one for each path of names, of up to 12 of them and 500 bytes, the first 1,000, of shallow ones first. Between
-the names stands the character 31, so a name that has it is left out. The value is what stands there, of an object its `name`; a text is cut after 200 characters, and what else is longer than
-that has none, since an index must hold it.
+the names stands the character 31, so a name that has it is left out. The value is what stands there, of an object its
+`name`; a text is cut after 200 characters, and a list or an object longer than that, or a number of more than some
+1,000 digits, has none, since an index must hold it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         SELECT named.path, CASE jsonb_typeof(found)
             WHEN 'null' THEN NULL
             WHEN 'string' THEN to_jsonb(left(found #>> '{}', 200))
+            WHEN 'number' THEN CASE WHEN pg_column_size(found) <= 500 THEN found END
             ELSE CASE WHEN length(found::text) <= 200 THEN found END END AS value
         FROM named
     )
