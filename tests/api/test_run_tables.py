@@ -69,6 +69,20 @@ def test_groups_and_the_query_of_each(world: World, runs: list[Run]) -> None:
         assert len(listed) == one["count"]
 
 
+def test_groups_without_columns_tell_the_metric_they_are_sorted_by_else_the_usual_ones(
+    world: World, runs: list[Run]
+) -> None:
+    def told(query: str = "") -> list[str]:
+        return list(get(world, f"/runs/groups?project=alpha&group=status{query}").json()["items"][0]["metrics"])
+
+    assert told() == ["loss"]
+    for name in ("a", "eval/accuracy", "eval/loss", "b"):
+        store.append(runs[0].pk, {name: Points.of([0], [1.0], [1.0])})
+    assert told() == ["eval/loss", "eval/accuracy"]
+    assert told("&sort=-max:metrics.loss.max") == ["metrics.loss.max"]
+    assert told("&columns=status") == []
+
+
 @pytest.mark.parametrize("query", ["", "&group=metrics.loss", "&group=a,b,c,d", "&group=status&sort=loss"])
 def test_groups_that_can_not_be_are_refused(world: World, query: str) -> None:
     assert get(world, f"/runs/groups?project=alpha{query}").status_code == 422

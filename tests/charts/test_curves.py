@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.metrics.runs import make_run
+from webapp.accounts.actions import create_user
 from webapp.charts import curves
 from webapp.charts.curves import View
 from webapp.metrics import store
@@ -54,6 +55,22 @@ def test_groups_are_runs_alike_but_for_the_seed_or_by_a_key() -> None:
     ]
     by_method = curves.groups_of(runs, ["method.name"])
     assert {name: len(members) for name, members in by_method.items()} == {"lora": 3, "dora": 3}
+
+
+def test_groups_by_tag_have_a_run_in_the_group_of_each_of_its_tags_and_by_user_in_one() -> None:
+    runs = seeds("lora", 3)
+    person = create_user("ada")
+    runs[0].tags, runs[1].tags = ["night", "kept"], ["night"]
+    runs[0].created_by = runs[1].created_by = person
+    by_tag = curves.groups_of(runs, ["tag"])
+    assert by_tag == {"night": runs[:2], "kept": runs[:1], "no tag": runs[2:]}
+    by_both = curves.groups_of(runs, ["method.name", "tag"])
+    assert list(by_both) == ["lora · night", "lora · kept", "lora · no tag"]
+    assert curves.groups_of(runs, ["user"]) == {"ada": runs[:2], "no user": runs[2:]}
+    lines = {
+        line.label: line.y.tolist() for line in curves.grouped(runs, "loss", View(), band="std", group=["tag"]).lines
+    }
+    assert lines["night"] == (np.arange(10) + 0.5).tolist() and lines["kept"] == np.arange(10.0).tolist()
 
 
 @pytest.mark.parametrize("x", ["step", "tokens", "time"])

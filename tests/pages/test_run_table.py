@@ -6,6 +6,7 @@ import html as html_module
 import math
 import re
 import time
+from urllib.parse import quote_plus
 
 import pytest
 from django.db import connection
@@ -191,6 +192,42 @@ def test_a_filter_of_many_runs_is_not_counted_to_the_end(team: Team) -> None:
     Run.objects.bulk_create(runs)
     page = html(team, "?status=failed")
     assert "50 of 1,000+" in page and ">1,101<" in page
+
+
+def test_a_number_that_is_not_counted_to_the_end_is_counted_once_for_all_orders_and_pages(team: Team) -> None:
+    queue = submit(team, "first").queue_id
+    runs = [Run(project=team.project, name="x", kind="external", status="failed", queue_id=queue) for _ in range(1100)]
+    Run.objects.bulk_create(runs)
+
+    def counts(query: str) -> int:
+        with CaptureQueriesContext(connection) as told:
+            html(team, query)
+        return sum("LIMIT 1001) subquery" in one["sql"] for one in told.captured_queries)
+
+    assert counts("?status=failed") == 1
+    assert counts("?status=failed&sort=name") == counts("?status=failed&sort=-time&rows=20") == 0
+    assert counts("?status=failed&q=x") == 1 and counts("?status=queued,failed") == 0
+
+
+def test_when_a_run_was_made_is_a_time_that_counts_on(team: Team) -> None:
+    run = submit(team, "run")
+    page = html(team, "?columns=created")
+    assert f'<td class="n dim"><time data-relative datetime="{run.created_at.isoformat()}"' in page
+
+
+def test_nothing_that_a_run_is_called_is_read_as_html(team: Team) -> None:
+    """Rows are not drawn by templates, which escape by themselves."""
+    odd = """<b>"'&</b>"""
+    run = submit(team, odd, tags=[odd])
+    Run.objects.filter(pk=run.pk).update(
+        spec={"x": odd, "method": {"name": odd}, "model": {"source": odd, "name": odd}}
+    )
+    Run.objects.filter(pk=run.pk).update(status=odd, kind=odd)
+    page = html(team, "?columns=status,kind,method,model,tags,params.x", "editor")
+    row = re.search(r"<tr id=\"row-.*?</tr>", page, re.S)
+    assert row is not None and odd not in page and "<b>" not in row[0]
+    assert html_module.unescape(re.sub(r"<[^>]*>", "", row[0])).count(odd) == 7
+    assert quote_plus(odd) in row[0]
 
 
 def test_empty_tables_offer_the_one_thing_to_do(team: Team) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from html import unescape
+from urllib.parse import urlencode
 
 import pyarrow.parquet as parquet
 import pytest
@@ -96,6 +97,29 @@ def test_the_curves_of_groups_are_a_mean_with_its_band(team: Team, runs: list[Ru
     answer = team.client("viewer").get(unescape(href[1]))
     assert answer.status_code == 200
     assert "band=std" in href[1] and "group=seed" in href[1]
+
+
+@pytest.mark.parametrize(("group", "asked"), [("tag", "tag"), ("user", "user"), ("status", "status")])
+def test_groups_of_what_no_spec_has_have_their_curves_too(team: Team, runs: list[Run], group: str, asked: str) -> None:
+    page = read(team, f"?group={group}&columns=eval/loss")
+    href = re.search(r'class="button quiet" href="(/compare/curves/[^"]*)"', page)
+    assert href and f"group={asked}" in href[1]
+    answer = team.client("viewer").get(unescape(href[1]))
+    expected = {"tag": "night", "user": runs[0].created_by.username, "status": "queued"}[group]
+    assert [(entry.label, len(entry.runs)) for entry in answer.context["legend"]] == [(expected, 3)]
+
+
+def test_choosing_columns_keeps_the_groups(team: Team, runs: list[Run]) -> None:
+    page = read(team, "?group=params.seed&columns=eval/loss,status&group_sort=-mean:eval/loss&q=night")
+    form = team.client("viewer").get(link(page, "Columns")).content.decode()
+    hidden = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form))
+    hidden.pop("csrfmiddlewaretoken", None)  # of the menu that signs out
+    assert hidden == {"q": "night", "group": "params.seed", "group_sort": "-mean:eval/loss"}
+    assert "group=params.seed" in link(form, "Back")
+    chosen = read(team, "?" + urlencode([*hidden.items(), ("column", "tags"), ("column", "eval/loss")]))
+    assert "1 1 Curves 5 5 5" in words(chosen) and 'aria-sort="descending"' in chosen
+    without = read(team, "?" + urlencode([*hidden.items(), ("column", "metrics.eval/loss.min")]))
+    assert "0 2 Curves" in words(without)  # an order by what is not shown any more is none
 
 
 @pytest.mark.parametrize(

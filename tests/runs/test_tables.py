@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from tests.runs import scene
 from webapp.accounts import actions as accounts
+from webapp.accounts.models import User
 from webapp.runs import actions
 from webapp.runs.errors import Invalid
-from webapp.runs.models import Run
+from webapp.runs.models import Run, RunWords
 from webapp.runs.states import Status
 from webapp.runs.tables import page, table
 
@@ -69,6 +70,23 @@ def test_a_search_for_odd_characters_finds_only_what_contains_them(q) -> None:
     assert names(table(scene.person(), q=q)) in ([], ["plain"] if q == "\x00" else [])
 
 
+def test_a_run_is_found_by_what_it_is_called_now() -> None:
+    run, user = scene.submit(name="Straße one", tags=["old"]), scene.person()
+    Run.objects.filter(pk=run.pk).update(spec={"method": {"name": "dora"}})
+
+    def finds(*words: str) -> list[bool]:
+        return [table(user, q=word).exists() for word in words]
+
+    assert finds("straße", "ONE", "old", "DoRA", run.kind.upper(), f"#{run.pk}") == [True] * 6
+    assert finds("one old dora") == [True] and finds("one old lora", "STRASSE") == [False, False]
+    actions.update(run, name="two", tags=["new", "newer"])
+    Run.objects.filter(pk=run.pk).update(spec={"method": "plain"}, kind="other")
+    assert finds("two", "new newer", "OTHER") == [True] * 3
+    assert finds("one", "old", "dora", run.kind, "tw new x", "twonew") == [False] * 6
+    Run.objects.filter(pk=run.pk).delete()
+    assert not RunWords.objects.filter(pk=run.pk).exists()
+
+
 def test_statuses_and_groups_are_filters() -> None:
     user = scene.person()
     attempt = scene.running(name="running")
@@ -119,6 +137,22 @@ def test_pages_follow_each_other_without_a_gap_or_a_double_in_the_order_of_the_w
     empty = [run for run in everything if getattr(run, column) is None]
     expected += sorted(empty, key=lambda run: run.pk, reverse=descending)
     assert [run.pk for run in found] == [run.pk for run in expected]
+
+
+@pytest.mark.parametrize("sort", ["user", "-user"])
+def test_runs_of_a_person_stand_together_and_those_of_nobody_last(sort: str) -> None:
+    project = scene.project()
+    for name in ("zoe", "ann", "mia"):
+        accounts.create_user(name)
+    people = {person.username: person for person in User.objects.all()}
+    for username in ("zoe", "ann", "", "mia", "ann", "", "zoe"):
+        Run.objects.filter(pk=scene.submit(project).pk).update(created_by=people.get(username))
+    told = [(run.created_by.username if run.created_by else "", run.pk) for run in Run.objects.all()]
+    of_somebody = sorted((one for one in told if one[0]), reverse=sort[0] == "-")
+    of_nobody = sorted((one for one in told if not one[0]), reverse=sort[0] == "-")
+    for limit in (1, 2, 7):
+        found = read_through(table(scene.person()), sort, limit)
+        assert [run.pk for run in found] == [number for _, number in of_somebody + of_nobody]
 
 
 def test_a_run_that_comes_meanwhile_does_not_shift_the_next_page() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from webapp.runs.models import Run
 
 MOST_POINTS = 120_000  # of all lines together: more than a screen can show
 MOST_BAND_POINTS = 5_000_000  # that a band may read
-SEED = "seed"
+SEED, TAG = "seed", "tag"
 TITLES: dict[AxisName, str] = {
     "step": "step",
     "time": "time of day",
@@ -111,8 +112,9 @@ def groups_of(runs: Sequence[Run], paths: Sequence[str]) -> dict[str, list[Run]]
     """By what they are called: the values at the paths, or, without paths, the name of the first of those alike."""
     by_key: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.pk):
-        key = label_of(run, paths) if paths else json.dumps(_without_seed(run.spec) or run.name, sort_keys=True)
-        by_key.setdefault(key, []).append(run)
+        alike = json.dumps(_without_seed(run.spec) or run.name, sort_keys=True)
+        for key in _labels(run, paths) if paths else [alike]:
+            by_key.setdefault(key, []).append(run)
     if paths:
         return by_key
     named: dict[str, list[Run]] = {}
@@ -124,6 +126,12 @@ def groups_of(runs: Sequence[Run], paths: Sequence[str]) -> dict[str, list[Run]]
 
 def label_of(run: Run, paths: Sequence[str]) -> str:
     return " · ".join(_value(run, path) for path in paths) if paths else run.name
+
+
+def _labels(run: Run, paths: Sequence[str]) -> list[str]:
+    """What its groups are called: with `tag` among the paths, one for each of its tags."""
+    each = [run.tags or ["no tag"] if path == TAG else [_value(run, path)] for path in paths]
+    return list(dict.fromkeys(" · ".join(values) for values in product(*each)))
 
 
 def title_of(x: AxisName) -> str:
@@ -163,10 +171,12 @@ def _ascending(x: NDArray[Any], points: Points) -> tuple[NDArray[Any], Float64]:
 
 
 def _value(run: Run, path: str) -> str:
-    """ "name", "status", "kind" and "tags" of the run, else of its spec, as `optimizer.lr` or `spec.optimizer.lr`."""
+    """Of the run its name, status, kind, user or tags, else of its spec, as `optimizer.lr` or `spec.optimizer.lr`."""
     if path in ("name", "status", "kind"):
         return str(getattr(run, path))
-    if path == "tags":
+    if path == "user":
+        return run.created_by.username if run.created_by else "no user"
+    if path in ("tags", TAG):
         return ", ".join(run.tags) or "no tag"
     value: Any = run.spec
     for key in path.removeprefix("spec.").removeprefix("params.").split("."):

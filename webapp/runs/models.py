@@ -109,6 +109,39 @@ class Run(models.Model):
         return f"{self.id} {self.name}"
 
 
+class RunParam(models.Model):
+    """What stands at a path of a run's spec, of an object its `name`: what a table is sorted by.
+
+    A trigger writes them (see the migration `params`, which says what has none). Nothing changes them otherwise.
+    """
+
+    pk = models.CompositePrimaryKey("run_id", "path")
+    run = models.ForeignKey(Run, models.CASCADE, related_name="params", db_constraint=False, db_index=False)
+    path = models.TextField()  # with the character 31 between its names
+    value = models.JSONField()
+
+    class Meta:
+        db_table = "run_params"
+        indexes = [models.Index(fields=["path", "value", "run"], name="params_by_value")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.path}"
+
+
+class RunWords(models.Model):
+    """By what a run is found: its name, its tags and its method, in capitals, as is its kind. A trigger writes them."""
+
+    run = models.OneToOneField(Run, models.CASCADE, primary_key=True, related_name="words", db_constraint=False)
+    kind = models.TextField()
+    words = models.TextField()
+
+    class Meta:
+        db_table = "run_words"
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.words}"
+
+
 class Outside(models.Model):
     """What is known of the program behind a run of kind external.
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from django.db.models import F, Func, Q, QuerySet, TextField, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextField, Value
 from django.db.models.expressions import BaseExpression, Combinable
+from django.db.models.functions import Upper
 
 from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project, User
 from webapp.runs import language, paging, queries
 from webapp.runs.language import MOST_CHARACTERS
 from webapp.runs.language.columns import GROUPS
-from webapp.runs.models import Run
+from webapp.runs.models import Run, RunWords
 from webapp.runs.paging import Order, Slice
 from webapp.runs.states import Status
 
@@ -72,12 +73,9 @@ def matching(runs: QuerySet[Run], q: str) -> QuerySet[Run]:
     if language.is_query(q):
         return runs.filter(language.condition(q))
     words = q.replace("\x00", "").encode(errors="ignore").decode().split()[:10]
-    if words:
-        tags_text = Func(F("tags"), Value(" "), function="array_to_string", output_field=TextField())
-        runs = runs.alias(tags_text=tags_text)
-    for word in words:
-        runs = runs.filter(_matches(word))
-    return runs
+    if not words:
+        return runs
+    return runs.filter(Exists(RunWords.objects.filter(*map(_matches, words), run=OuterRef("pk"))))
 
 
 def page(
@@ -142,9 +140,9 @@ def _words(text: str) -> list[str]:
 
 
 def _matches(word: str) -> Q:
-    matches = Q(name__icontains=word) | Q(kind__iexact=word) | Q(tags_text__icontains=word)
-    matches |= Q(spec__method__name__icontains=word)
+    large = Upper(Value(word, TextField()))
+    matches = Q(words__contains=large) | Q(kind=large)
     number = word.removeprefix("#")
     if number.isascii() and number.isdigit() and len(number) < 19:
-        matches |= Q(id=int(number))
+        matches |= Q(run=int(number))
     return matches

@@ -16,7 +16,8 @@ from tests.metrics.table.making import make
 from tests.runs import scene
 from webapp.metrics.table import exporting
 from webapp.metrics.table.exporting import export
-from webapp.metrics.table.fields import fields
+from webapp.metrics.table.fields import fields, path_of
+from webapp.pages.runs.params import param_text
 from webapp.runs.errors import Invalid
 from webapp.runs.models import Run
 from webapp.runs.tables import order_of, page, table
@@ -95,6 +96,26 @@ def test_a_parameter_is_a_column_of_numbers_where_all_that_is_there_is_one() -> 
     assert found.column("params.x").to_pylist() == [1.0, 2.5, None]
     assert found.column("params.y").to_pylist() == ["1", "one", None]
     assert [str(field.type) for field in found.schema] == ["int64", "string", "double", "string", "string"]
+
+
+def test_facts_are_columns_as_parameters_are() -> None:
+    """Written as the page's cells show them."""
+    make([{"name": name} for name in ("deep", "flat", "none")])
+    told = [
+        {"model": {"layers": 12, "name": "gpt", "tied": True}, "data": {"splits": ["a", "b"]}},
+        {"model": {"layers": 2.5}, "data": "text"},
+        {},
+    ]
+    for run, facts in zip(Run.objects.order_by("id"), told, strict=True):
+        Run.objects.filter(pk=run.pk).update(facts=facts)
+    names = ["facts.model.layers", "facts.model", "facts.model.tied", "facts.data.splits", "facts.data.splits.1"]
+    found = parquet.read_table(io.BytesIO(written("parquet", names, "facts.model.layers")))
+    assert found.column("name").to_pylist() == ["flat", "deep", "none"]
+    assert found.column("facts.model.layers").to_pylist() == [2.5, 12.0, None]
+    rows = csv_rows(names, "facts.model.layers")
+    shown = [[param_text(facts, path_of(name).parts[1:]) for name in names] for facts in (told[1], told[0], told[2])]
+    assert [[row[name] for name in names] for row in rows] == shown
+    assert shown[1] == ["12", "gpt", "true", '["a", "b"]', "b"]
 
 
 def test_types_in_a_file_that_has_them() -> None:

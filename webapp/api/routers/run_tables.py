@@ -14,7 +14,7 @@ from webapp.api.routers.runs import RunFilter, matching, sort_of
 from webapp.api.schemas.tables import GroupList
 from webapp.api.streaming import attachment
 from webapp.metrics.table.exporting import Format, export
-from webapp.metrics.table.fields import fields
+from webapp.metrics.table.fields import fields, usual
 from webapp.metrics.table.grouping import grouped
 from webapp.metrics.table.keys import keys_of
 from webapp.runs.tables import order_of
@@ -59,11 +59,15 @@ def group_runs(
 ) -> GroupList:
     """The runs that match in groups, with mean, standard deviation, min and max of each metric among `columns`.
 
+    Without `columns` it is the metric that `sort` names, else eval/loss, eval/perplexity and eval/accuracy where the
+    newest runs have them, else the first three metrics that they have.
+
     A metric stands for its last value, `metrics.<name>.min` (max, mean, first) for that. A run of several tags is in
     the group of each; otherwise the counts add up. At most 500 groups and 20 metrics.
     """
     runs = matching(request, filters)
-    return GroupList.of(grouped(runs, keys_of(group), fields(_names(columns)), sort, filters.q))
+    shown = _names(columns) or [sort.partition(":")[2]] * (":" in sort) or usual(runs)
+    return GroupList.of(grouped(runs, keys_of(group), fields(shown), sort, filters.q))
 
 
 def _names(columns: list[str]) -> list[str]:

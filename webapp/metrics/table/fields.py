@@ -8,19 +8,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import F, FloatField
+from django.db.models import F, FloatField, QuerySet
 from django.db.models.fields import BigIntegerField
 from django.db.models.functions import Cast, NullIf
 
-from webapp.metrics.querying import LAST, split
+from webapp.metrics.models import Series
+from webapp.metrics.querying import LAST, TELLING_RUNS, names, split
 from webapp.runs.language import types
 from webapp.runs.language.columns import COLUMNS, find
 from webapp.runs.language.parsing import Fault, Parser
 from webapp.runs.language.tree import Name
 from webapp.runs.language.types import Expression, below, json_number, json_text
+from webapp.runs.models import Run
 
+KEY_METRICS = ("eval/loss", "eval/perplexity", "eval/accuracy")
 SPEED = "train/tokens_per_second"
 METRICS = "metrics"
+MOST_USUAL = 3
 
 
 class Kind(StrEnum):
@@ -115,8 +119,15 @@ def field(name: str) -> Field:
     return Field(name, kind, column.expression, finish=plain if kind is Kind.JSON else as_is)
 
 
-def fields(names: Iterable[str]) -> list[Field]:
-    return [field(name) for name in dict.fromkeys(names)]
+def fields(asked: Iterable[str]) -> list[Field]:
+    return [field(name) for name in dict.fromkeys(asked)]
+
+
+def usual(runs: QuerySet[Run]) -> list[str]:
+    """The metrics that are told where nobody says which: the key ones that the newest runs have, else their first."""
+    newest = runs.order_by("-id").values("pk")[:TELLING_RUNS]
+    found = set(Series.objects.filter(run__in=newest, name__in=KEY_METRICS).values_list("name", flat=True))
+    return [name for name in KEY_METRICS if name in found] or names(runs)[:MOST_USUAL]
 
 
 def path_of(name: str) -> Name | None:

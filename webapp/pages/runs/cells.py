@@ -1,17 +1,23 @@
-"""The cells of the runs table as HTML: as template parts, those of 100 rows would take most of a page's time."""
+"""The rows of the runs table as HTML: as template parts, 100 of them would take most of a page's time.
+
+Each piece that is anybody's text is escaped by the standard library, as Django does it: its own functions around that
+would take as long again as all the rest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
+from html import escape
 from typing import NamedTuple
 
-from django.utils.html import escape, format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString, mark_safe
 
 from webapp.metrics.queries import Summary
-from webapp.pages.runs.columns import SPEED, Column
+from webapp.metrics.table.fields import SPEED
+from webapp.pages.runs.columns import Column
 from webapp.pages.runs.describe import data_of, memory_of, method_of, model_of, remaining_s, trainable_of
 from webapp.pages.runs.params import param_text
 from webapp.pages.templatetags import hone as text
@@ -19,8 +25,8 @@ from webapp.runs.models import Run
 from webapp.runs.states import Status
 
 Metrics = Mapping[str, Summary]
-EMPTY = mark_safe("<td></td>")
-PROGRESS = '<progress class="progress {}" value="{}" max="{}" aria-label="Progress"></progress>'
+Drawn = Callable[["Seen"], str]
+EMPTY = "<td></td>"
 
 
 class Seen(NamedTuple):
@@ -32,23 +38,38 @@ class Seen(NamedTuple):
     now: datetime
 
 
-def cells(seen: Seen, columns: Sequence[Column]) -> SafeString:
-    """The row's cells behind its head."""
-    return mark_safe("".join(_cell(seen, column) for column in columns))  # noqa: S308 - each piece is escaped
+def rows(seen: Iterable[Seen], columns: Sequence[Column], address: str, may_edit: bool) -> SafeString:
+    """A row for each run: its name, which leads to it, and a cell for each column. `address` is where all runs are."""
+    drawn = [_drawn(column) for column in columns]
+    return mark_safe("".join(_row(one, drawn, address, may_edit) for one in seen))  # noqa: S308 - each piece is escaped
 
 
-def _cell(seen: Seen, column: Column) -> str:
+def _row(seen: Seen, drawn: Sequence[Drawn], address: str, may_edit: bool) -> str:
+    number, name = seen.run.pk, escape(seen.run.name)
+    tick = f'<input type="checkbox" name="run" value="{number}" aria-label="Select {name}"> ' if may_edit else ""
+    swatch = f'<span class="swatch {text.series_class(number - 1)}"></span>'
+    link = f'<a class="open" id="open-{number}" href="{address}{number}/">{name}</a>'
+    cells = "".join(draw(seen) for draw in drawn)
+    return f'<tr id="row-{number}"><th scope="row">{tick}{swatch}{link}</th>{cells}</tr>'
+
+
+def _drawn(column: Column) -> Drawn:
+    """What makes the cells of a column."""
+    if column.name in DRAWN:
+        return DRAWN[column.name]
+    said, begin = _said(column), f'<td class="n{" dim" if column.name in DIM else ""}">' if column.numeric else "<td>"
+    if column.name in MARKED:
+        return lambda seen: f"{begin}{said(seen)}</td>"
+    return lambda seen: f"{begin}{escape(said(seen))}</td>"
+
+
+def _said(column: Column) -> Callable[[Seen], str]:
     if column.metric is not None:
-        return _text(text.metric(value_of(seen.metrics, *column.metric)), column)
+        name, aggregate = column.metric
+        return lambda seen: text.metric(value_of(seen.metrics, name, aggregate))
     if column.param:
-        return _text(param_text(getattr(seen.run, column.field), column.param), column)
-    drawn = DRAWN.get(column.name)
-    return drawn(seen) if drawn else _text(TEXTS[column.name](seen), column)
-
-
-def _text(value: str, column: Column) -> str:
-    dim = " dim" if column.name in DIM else ""
-    return f'<td class="n{dim}">{escape(value)}</td>' if column.numeric else f"<td>{escape(value)}</td>"
+        return lambda seen: param_text(getattr(seen.run, column.field), column.param)
+    return TEXTS[column.name]
 
 
 def value_of(metrics: Metrics, name: str, aggregate: str) -> float | None:
@@ -59,7 +80,7 @@ def value_of(metrics: Metrics, name: str, aggregate: str) -> float | None:
 
 
 def _status(seen: Seen) -> str:
-    return format_html('<td><span class="status {}">{}</span></td>', seen.run.status, text.words(seen.run.status))
+    return f'<td><span class="status {escape(seen.run.status)}">{escape(text.words(seen.run.status))}</span></td>'
 
 
 def _progress(seen: Seen) -> str:
@@ -67,15 +88,20 @@ def _progress(seen: Seen) -> str:
     is_still = run.status == Status.PAUSED
     if not run.steps or not (is_still or (run.ended_at is None and run.status != Status.QUEUED)):
         return EMPTY
-    bar = format_html(PROGRESS, "still" if is_still else "", run.step or 0, run.steps)
+    kind = "progress still" if is_still else "progress"
+    bar = f'<progress class="{kind}" value="{run.step or 0}" max="{run.steps}" aria-label="Progress"></progress>'
     left = remaining_s(run, seen.now)
-    eta = "" if left is None else format_html(' <small class="dim data">{}</small>', text.duration(left))
-    return format_html('<td class="progress-cell">{}{}</td>', bar, eta)
+    eta = "" if left is None else f' <small class="dim data">{text.duration(left)}</small>'
+    return f'<td class="progress-cell">{bar}{eta}</td>'
 
 
 def _tags(seen: Seen) -> str:
-    links = (format_html('<a class="tag" href="?{}">{}</a> ', urlencode({"tag": tag}), tag) for tag in seen.run.tags)
-    return f"<td>{''.join(links)}</td>"
+    return f"<td>{''.join(map(_tag, seen.run.tags))}</td>"
+
+
+@lru_cache(maxsize=2048)
+def _tag(tag: str) -> str:
+    return f'<a class="tag" href="?{escape(urlencode({"tag": tag}))}">{escape(tag)}</a> '
 
 
 def _time(seen: Seen) -> str:
@@ -90,7 +116,8 @@ def _speed(seen: Seen) -> str:
 
 
 DIM = frozenset({"time", "created"})
-DRAWN: Mapping[str, Callable[[Seen], str]] = {"status": _status, "progress": _progress, "tags": _tags}
+MARKED = frozenset({"created"})  # made of HTML already
+DRAWN: Mapping[str, Drawn] = {"status": _status, "progress": _progress, "tags": _tags}
 TEXTS: Mapping[str, Callable[[Seen], str]] = {
     "speed": _speed,
     "time": _time,

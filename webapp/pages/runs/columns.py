@@ -11,11 +11,10 @@ from django.db.models.functions import Cast, Coalesce, Extract, Now, NullIf
 
 from webapp.metrics.querying import LAST, split
 from webapp.metrics.querying import order as metric_order
+from webapp.metrics.table.fields import KEY_METRICS, SPEED
 from webapp.runs.language import BadQuery, order_of
 from webapp.runs.language.parsing import Fault, Parser
 from webapp.runs.paging import Order
-
-SPEED = "train/tokens_per_second"
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ COLUMNS: Mapping[str, Column] = {
         Column("status", "State", order=Order(F("status"))),
         Column("progress", "Progress", order=Order(_progress)),
         Column("kind", "Kind", order=Order(F("kind"))),
-        Column("method", "Method", order=Order(_key("spec", "method", "name")), field="spec"),
+        Column("method", "Method", order=order_of("params.method.name"), field="spec"),
         Column("model", "Model", order=Order(_source("model")), field="spec"),
         Column("data", "Data", order=Order(_source("data")), field="spec"),
         Column("trainable", "Trainable", numeric=True, order=Order(_trainable), field="facts"),
@@ -76,7 +75,7 @@ COLUMNS: Mapping[str, Column] = {
         Column("tags", "Tags", order=Order(_tags)),
         Column("priority", "Priority", numeric=True, order=Order(F("priority"))),
         Column("queue", "Queue", order=Order(F("queue"))),
-        Column("by", "By", order=Order(F("created_by__username"))),
+        Column("by", "By", order=order_of("user")),
         Column("created", "Created", numeric=True, order=Order(F("id"))),
     )
 }  # fmt: skip
@@ -85,7 +84,6 @@ FIELDS = {"params": "spec", "facts": "facts"}
 RUN = Column("name", "Run", order=Order(F("name")))
 BEFORE_METRICS = ("status", "progress", "method", "trainable")
 AFTER_METRICS = ("memory", "speed", "time", "tags")
-KEY_METRICS = ("eval/loss", "eval/perplexity", "eval/accuracy")
 SHORT = {"eval/perplexity": "perplexity", "eval/accuracy": "accuracy"}
 
 

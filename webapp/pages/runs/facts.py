@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from webapp.metrics import catalogue
 from webapp.metrics.queries import Summary, summaries
-from webapp.pages.runs.columns import KEY_METRICS, SPEED
+from webapp.metrics.table.fields import KEY_METRICS, SPEED
 from webapp.pages.runs.describe import dig, memory_of, number_at, position_of, remaining_s, trainable_of
 from webapp.pages.templatetags import hone as text
 from webapp.runs.actions.outside import EXTERNAL

@@ -16,7 +16,8 @@ from webapp.pages.runs.table import Query
 from webapp.pages.templatetags import hone as text
 
 MOST_CURVES = 8
-CURVE_KEYS = ("status", "kind", "name")  # of a run, by which the page of curves can group; it knows paths too
+# of a run, as the page of curves calls what it can group by; it knows paths too
+CURVE_KEYS = {"status": "status", "kind": "kind", "name": "name", "user": "user", "tags": "tag"}
 NONE = "none"
 
 
@@ -137,5 +138,5 @@ def _paths(keys: Sequence[Key]) -> list[str]:
         if below and not any("." in part or "," in part for part in below):
             found.append(".".join(below))
         elif head.lower() in CURVE_KEYS:
-            found.append(head.lower())
+            found.append(CURVE_KEYS[head.lower()])
     return found

@@ -18,10 +18,12 @@ from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project
 from webapp.metrics.models import Series
 from webapp.metrics.queries import summaries
+from webapp.metrics.table.fields import SPEED
+from webapp.metrics.table.keys import EachTag
 from webapp.pages.queries import run_count
-from webapp.pages.runs.cells import Seen, cells
-from webapp.pages.runs.columns import SPEED, Column, column
-from webapp.runs.language import is_indexed, is_query
+from webapp.pages.runs.cells import Seen, rows
+from webapp.pages.runs.columns import Column, column
+from webapp.runs.counting import Count, count, narrowed
 from webapp.runs.models import Run
 from webapp.runs.paging import Order, Slice, cut
 from webapp.runs.queries import positions
@@ -29,8 +31,6 @@ from webapp.runs.states import ACTIVE, FINAL, Status
 from webapp.runs.tables import MOST_CHARACTERS, matching
 
 PAGE_ROWS = 50
-COUNTED = 1000  # runs of a filter that are counted: each further one costs, and the number says no more
-SEARCHED = 20_000  # newest runs in which is counted what no index finds
 TELLING_RUNS = 300
 MOST_COLUMNS = 40
 COMMAS = re.compile(r'(?:"[^"]*"|[^,"])+')  # what stands between commas; one in quotes is a part of a name
@@ -79,9 +79,17 @@ class Query:
         fields = {"project": project.slug, **{name: getattr(self, name) for name in TEXTS if name != "sort"}}
         return urlencode({name: value for name, value in fields.items() if value})
 
+    def filter(self, project: Project) -> tuple[object, ...]:
+        return ("page", project.pk, self.q, self.status, self.kind, self.tag)
+
     @property
     def is_filtered(self) -> bool:
-        return bool(self.q or self.status or self.kind or self.tag)
+        return bool(self.q) or self.is_narrower
+
+    @property
+    def is_narrower(self) -> bool:
+        """Whether more is asked for than the query."""
+        return bool(self.status or self.kind or self.tag)
 
 
 def _text(data: QueryDict, name: str) -> str:
@@ -99,28 +107,11 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Row:
-    run: Run
-    url: str
-    colour: int
-    cells: SafeString
-
-
-class Count(NamedTuple):
-    """How many runs there are; `is_more` when they were not counted to the end."""
-
-    number: int
-    is_more: bool
-
-    def __str__(self) -> str:
-        return f"{self.number:,}{'+' if self.is_more else ''}"
-
-
-@dataclass(frozen=True)
 class Table:
     query: Query
     heads: Sequence[Head]
-    rows: Sequence[Row]
+    runs: Sequence[Run]
+    rows: SafeString  # each a <tr>
     found: Count
     total: int
     next: str | None
@@ -128,7 +119,7 @@ class Table:
 
     @property
     def is_live(self) -> bool:
-        return any(row.run.status in ACTIVE or row.run.status == Status.QUEUED for row in self.rows)
+        return any(run.status in ACTIVE or run.status == Status.QUEUED for run in self.runs)
 
     @property
     def next_url(self) -> str:
@@ -140,7 +131,7 @@ class Table:
 
     @property
     def range_text(self) -> str:
-        return f"{len(self.rows):,} of {self.found}"
+        return f"{len(self.runs):,} of {self.found}"
 
 
 def runs_of(project: Project) -> QuerySet[Run]:
@@ -171,8 +162,9 @@ class Offered(NamedTuple):
 
 def offered(project: Project) -> Offered:
     """The kinds and tags of the project's newest runs, by name."""
-    found = list(newest(project).values_list("kind", "tags"))
-    return Offered(sorted({kind for kind, _ in found}), sorted({tag for _, tags in found for tag in tags}))
+    runs = Run.objects.filter(pk__in=newest(project).values("pk")).order_by()
+    found = list(runs.values_list("kind", EachTag(F("tags"))).distinct())
+    return Offered(sorted({kind for kind, _ in found}), sorted({tag for _, tag in found if tag is not None}))
 
 
 def filtered(runs: QuerySet[Run], query: Query) -> QuerySet[Run]:
@@ -192,37 +184,32 @@ def order_of(sort: str) -> tuple[str, Order]:
     return ("-id", Order(F("id"))) if order is None else (f"{sign}{name}", order)
 
 
-def table(project: Project, query: Query) -> Table:
+def table(project: Project, query: Query, may_edit: bool) -> Table:
     """The page of the table that is asked for; the first for a cursor of another sorting. Raises BadQuery.
 
-    `query.columns` must not be empty.
+    `query.columns` must not be empty. Who may edit has a box to tick in each row.
     """
-    runs = filtered(runs_of(project), query)
+    runs, known = filtered(runs_of(project), query), None
+    if query.is_filtered:
+        runs, known = narrowed(query.filter(project), query.q, runs, order_of(query.sort)[1], query.is_narrower)
     columns = [column(name) for name in query.columns]
     found = _slice(runs, query, columns)
     query = replace(query, after="", before="") if found.previous is None else query
     is_all = found.next is None and found.previous is None
-    count = Count(len(found.items), False) if is_all else _count(project, runs, query, len(found.items))
-    total = count.number if is_all and not query.is_filtered else run_count(project.pk)
-    rows = _rows(project, found.items, columns)
-    return Table(query, _heads(query, columns), rows, count, total, found.next, found.previous)
+    known = len(found.items) if is_all else known
+    number = Count(known, False) if known is not None else _count(project, runs, query, len(found.items))
+    total = number.number if is_all and not query.is_filtered else run_count(project.pk)
+    address = reverse("runs", args=[project.slug])
+    drawn = rows(_seen(found.items, columns), columns, address, may_edit)
+    return Table(query, _heads(query, columns), found.items, drawn, number, total, found.next, found.previous)
 
 
 def _count(project: Project, runs: QuerySet[Run], query: Query, shown: int) -> Count:
-    """Of all runs, exactly. What no index finds is counted among the newest runs only."""
+    """Of all runs, exactly."""
     if not query.is_filtered:
         return Count(run_count(project.pk), False)
-    if not query.q or (is_query(query.q) and is_indexed(query.q)):
-        return counted(runs)
-    older = runs_of(project).order_by("-id").values_list("pk", flat=True)[SEARCHED : SEARCHED + 1]
-    for oldest in older:
-        return Count(max(shown, counted(runs.filter(pk__gt=oldest)).number), True)
-    return counted(runs)
-
-
-def counted(runs: QuerySet[Run]) -> Count:
-    number = runs.order_by()[: COUNTED + 1].count()
-    return Count(min(number, COUNTED), number > COUNTED)
+    found = count(query.filter(project), query.q, runs, runs_of(project))
+    return found._replace(number=max(shown, found.number))
 
 
 PLAIN = ("name", "kind", "tags", "status", "queue", "priority", "step", "steps", "created_at", "started_at", "ended_at",
@@ -241,24 +228,24 @@ def _slice(runs: QuerySet[Run], query: Query, columns: Sequence[Column]) -> Slic
 
 
 def _heads(query: Query, columns: Sequence[Column]) -> list[Head]:
-    return [_head(query, item) for item in (column("name"), *columns)]
+    sort = order_of(query.sort)[0] if query.sort else ""
+    return [_head(query, item, sort) for item in (column("name"), *columns)]
 
 
-def _head(query: Query, item: Column) -> Head:
+def _head(query: Query, item: Column, sort: str) -> Head:
     if item.order is None:
         return Head(item, "", "")
-    now = {item.name: "ascending", f"-{item.name}": "descending"}.get(order_of(query.sort)[0] if query.sort else "", "")
+    now = {item.name: "ascending", f"-{item.name}": "descending"}.get(sort, "")
     by = f"-{item.name}" if now == "ascending" else item.name
     return Head(item, query.url_query(sort=by), now)
 
 
-def _rows(project: Project, runs: Sequence[Run], columns: Sequence[Column]) -> list[Row]:
+def _seen(runs: Sequence[Run], columns: Sequence[Column]) -> list[Seen]:
     names = [item.metric[0] for item in columns if item.metric]
     names += [SPEED] if any(item.name == "speed" for item in columns) else []
     found = summaries([run.pk for run in runs], names) if names else {}
     places = positions([run.pk for run in runs if run.status == Status.QUEUED])
     if any(item.name == "progress" for item in columns):
         prefetch_related_objects([run for run in runs if run.status == Status.RUNNING], "attempts")
-    address, now = reverse("runs", args=[project.slug]), timezone.now()
-    seen = [Seen(run, found.get(run.pk, {}), places.get(run.pk), now) for run in runs]
-    return [Row(one.run, f"{address}{one.run.pk}/", one.run.pk - 1, cells(one, columns)) for one in seen]
+    now = timezone.now()
+    return [Seen(run, found.get(run.pk, {}), places.get(run.pk), now) for run in runs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from urllib.parse import urlencode
 
 from django.http import QueryDict
@@ -14,7 +14,7 @@ from webapp.metrics.table.fields import Field, field, of_metric
 from webapp.pages.runs.columns import column
 from webapp.pages.runs.table import TEXTS, Query, runs_of
 from webapp.runs import saved_views
-from webapp.runs.models import SavedView
+from webapp.runs.models import Run, SavedView
 from webapp.runs.saved_views import Shown
 from webapp.sweeps.comparison.diff import flat
 
@@ -37,6 +37,12 @@ class Tools:
     @property
     def group_sort(self) -> str:
         return text_of(self.asked, "group_sort")
+
+    @property
+    def sort_of_groups(self) -> str:
+        """Their order, but for one by a column that is not shown any more."""
+        column_ = self.group_sort.partition(":")[2]
+        return self.group_sort if not column_ or column_ in self.query.columns else ""
 
     @cached_property
     def views(self) -> list[SavedView]:
@@ -90,9 +96,18 @@ class Tools:
     @property
     def groups_offered(self) -> list[str]:
         """Columns to group by: the parameters that the newest runs have, and what every run has."""
-        newest = runs_of(self.project).order_by("-pk").values_list("spec", flat=True)[:TELLING_RUNS]
-        paths = sorted({path for spec in newest for path, value in flat(spec) if not isinstance(value, list | dict)})
-        return [*USUAL_GROUPS, *(f"params.{path}" for path in paths)][:MOST_OFFERED]
+        newest = runs_of(self.project).order_by("-pk").values_list("pk", flat=True).first()
+        return [*USUAL_GROUPS, *(_params_offered(newest) if newest else ())][:MOST_OFFERED]
+
+
+@lru_cache(maxsize=128)
+def _params_offered(newest: int) -> list[str]:
+    """Those of the runs before this one, and of itself: a spec never changes, and to read 200 takes a while."""
+    project = Run.objects.filter(pk=newest).values("project")
+    runs = Run.objects.filter(project__in=project, pk__lte=newest, deleted_at=None).order_by("-pk")[:TELLING_RUNS]
+    specs = runs.values_list("spec", flat=True)
+    paths = sorted({path for spec in specs for path, value in flat(spec) if not isinstance(value, list | dict)})
+    return [f"params.{path}" for path in paths]
 
 
 def text_of(asked: QueryDict, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from textwrap import dedent
 from typing import Any
@@ -152,6 +152,17 @@ def module(name: str) -> SafeString:
     imported = ((static(path),) for path in staticfiles.modules_of(name)[1:])
     preloads = format_html_join("\n", '<link rel="modulepreload" href="{}">', imported)
     return format_html('{}\n<script src="{}" type="module"></script>', preloads, static(f"js/{name}"))
+
+
+@register.simple_tag
+def options(values: Iterable[str], chosen: str = "", as_words: bool = False) -> SafeString:
+    """An <option> for each value. In a template's own loop a hundred of them take longer than a query."""
+    drawn = (_option(str(value), value == chosen, words(value) if as_words else str(value)) for value in values)
+    return mark_safe("".join(drawn))  # noqa: S308 - every piece is escaped in _option
+
+
+def _option(value: str, is_chosen: bool, label: str) -> str:
+    return f'<option value="{escape(value)}"{" selected" if is_chosen else ""}>{escape(label)}</option>'
 
 
 def _block(block: str) -> str:

@@ -12,8 +12,10 @@ from django_htmx.http import push_url, reswap
 
 from webapp.accounts.models import Project, Role
 from webapp.http import PageRequest, is_fragment, project_for, respond
+from webapp.metrics.table.fields import KEY_METRICS
 from webapp.pages.runs import table as tables
-from webapp.pages.runs.columns import KEY_METRICS, column, is_family, usual
+from webapp.pages.runs.columns import column, is_family, usual
+from webapp.pages.runs.grouped import grouped_url
 from webapp.pages.runs.tools import Tools, address_of_view
 from webapp.pages.views.run_groups import groups
 from webapp.runs.language import BadQuery
@@ -30,26 +32,28 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
     if address := address_of_view(request, project):
         return redirect(address)
     query = tables.Query.of(request.GET)
+    tools = Tools(request, project, query)
     if "column" in request.GET:  # the form of the columns sends one field each: the address has them in one
-        return redirect(request.path + query.url_query())
+        return redirect(request.path + grouped_url(query, tools.group, tools.sort_of_groups))
     query = replace(query, columns=_columns(request, project, query))
-    columns_url = reverse("runs-columns", args=[project.slug]) + query.url_query()
+    columns_url = reverse("runs-columns", args=[project.slug]) + grouped_url(query, tools.group, tools.group_sort)
     if request.GET.get("group"):
         controls = {**_controls(project), "columns_url": columns_url}
         return groups(request, project, query, lambda: controls, _refused)
+    may_edit = request.role != Role.VIEWER
     try:
-        table, error = tables.table(project, query), ""
+        table, error = tables.table(project, query, may_edit), ""
     except BadQuery as bad:
         if is_fragment(request):
             return _refused(request, bad)
-        table, error = tables.table(project, replace(query, q="")), str(bad)
+        table, error = tables.table(project, replace(query, q=""), may_edit), str(bad)
     context = {
         "project": project,
         "table": table,
         "error": error,
         "query": query,
         "tools": Tools(request, project, query),
-        "may_edit": request.role != Role.VIEWER,
+        "may_edit": may_edit,
         "columns_url": columns_url,
         "compare_url": f"{reverse('compare')}?{query.chosen(project)}",
         "crumbs": [{"label": "Runs"}],

@@ -11,9 +11,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from webapp.http import PageRequest, project_for, respond
+from webapp.metrics.table.fields import KEY_METRICS
 from webapp.pages.runs import choosing
-from webapp.pages.runs.columns import KEY_METRICS, usual
+from webapp.pages.runs.columns import usual
+from webapp.pages.runs.grouped import grouped_url
 from webapp.pages.runs.table import Query, logged
+from webapp.pages.runs.tools import LONGEST, text_of
 
 
 @require_safe
@@ -33,7 +36,8 @@ def columns(request: PageRequest, slug: str) -> HttpResponse:
         "find": find,
         "shown": choosing.shown(names),
         "groups": choosing.offered(project, find, names),
-        "table_url": runs_url + query.url_query(),
+        "grouping": [(name, value) for name in LONGEST if (value := text_of(request.GET, name))],
+        "table_url": runs_url + grouped_url(query, *(text_of(request.GET, name) for name in LONGEST)),
         "crumbs": [{"label": "Runs", "url": runs_url}, {"label": "Columns"}],
     }
     if request.htmx.target == "columns-found":

@@ -24,7 +24,7 @@ wrong.
 from __future__ import annotations
 
 from webapp.runs.language.columns import Family, register
-from webapp.runs.language.compiling import condition, is_indexed, order_of
+from webapp.runs.language.compiling import condition, is_indexed, is_of_metrics, order_of
 from webapp.runs.language.completing import Completion, complete
 from webapp.runs.language.errors import BadQuery
 from webapp.runs.language.parsing import MOST_CHARACTERS, parse
@@ -39,6 +39,7 @@ __all__ = [
     "complete",
     "condition",
     "is_indexed",
+    "is_of_metrics",
     "is_query",
     "order_of",
     "parse",

@@ -30,6 +30,11 @@ def is_indexed(text: str) -> bool:
     return all(_is_indexed(comparison) for comparison in _comparisons(parse(text)))
 
 
+def is_of_metrics(text: str) -> bool:
+    """Whether it asks for metrics alone."""
+    return all(comparison.column.parts[0].lower() == "metrics" for comparison in _comparisons(parse(text)))
+
+
 def _comparisons(node: Node) -> list[Comparison]:
     if isinstance(node, Comparison):
         return [node]

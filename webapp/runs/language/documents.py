@@ -41,7 +41,7 @@ def quick(field: str, parts: Sequence[str]) -> Quick:
     """Of the value at a path of the field."""
 
     def condition(operator: str, value: tree.Value) -> Q | None:
-        if any(map(_is_place, parts)):
+        if any(map(is_place, parts)):
             return None
         if isinstance(value, tree.Text):
             return _equal_text(field, parts, value.value) if operator == "=" else None
@@ -52,7 +52,7 @@ def quick(field: str, parts: Sequence[str]) -> Quick:
     return condition
 
 
-def _is_place(part: str) -> bool:
+def is_place(part: str) -> bool:
     """Whether it may be that of something in a list."""
     try:
         return int(part) is not None
