@@ -37,7 +37,7 @@ SEEN = """metric => {
     const trace = document.querySelector(`[data-metric="${metric}"] .plot`)?.data?.[0];
     const y = trace ? Array.from(trace.y) : [];
     if (drawn < 0) drawn = y.length;
-    for (; drawn < y.length; drawn++) ages.push(Date.now() / 1000 - y[drawn]);
+    for (; drawn < y.length; drawn++) ages.push([Date.now() / 1000, Date.now() / 1000 - y[drawn]]);
     requestAnimationFrame(look);
   }; look(); }"""
 
@@ -234,7 +234,10 @@ def report(ages: list[Ages], began: float, page: Any, options: argparse.Namespac
     told(f"in the {WARM_UP_S:.0f} s before, in which all come", first)
     told("an answer of the API meanwhile", np.array([took for at, took in ANSWERS if at - began >= WARM_UP_S]))
     if page is not None:
-        told("age when drawn in Chromium", np.array(page.evaluate("window.ages")))
+        told(
+            "age when drawn in Chromium",
+            np.array([age for at, age in page.evaluate("window.ages") if at - began >= WARM_UP_S]),
+        )
 
 
 def told(title: str, ages: Any) -> None:
