@@ -17,7 +17,6 @@ from hone.journal import Journal
 from hone.media import Media
 from hone.writer import EARLY_ROWS, MOST_ROWS, Writer
 
-_FLOAT = frozenset({float})
 WRITE_TIMEOUT_S, SEND_TIMEOUT_S = 10.0, 60.0
 NO_STEP = 2**63  # the first that the server can not hold
 SILENT, FORKED, ENDED = "silent", "forked", "ended"
@@ -80,8 +79,13 @@ class Run:
             step = self._step
         elif type(step) is not int or not 0 <= step < NO_STEP:
             step = _whole(step)
-        if self._names.issuperset(metrics) and _FLOAT.issuperset(map(type, metrics.values())):
-            values = dict(metrics)  # nothing to look at one by one: the usual call takes no more than this
+        is_usual = metrics.keys() <= self._names
+        for value in metrics.values():
+            if type(value) is not float:
+                is_usual = False
+                break
+        if is_usual:  # written out, since this is the call that a training loop waits for
+            values = metrics.copy()
             self._step = step + 1
         else:
             values, media = self._sorted(metrics)
