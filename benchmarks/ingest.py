@@ -186,19 +186,6 @@ def logging() -> Iterator[Row]:
         median, p99, most = np.percentile(took, [50, 99, 100])
         remark = f"p99 {p99:.1f}, slowest {most:,.0f}; {run.dropped} dropped"
         yield f"run.log of {metrics} metrics, {calls:,} calls {gap}", f"{median:.2f} us", remark
-    bare = np.array([call(Bare(), values, 0.001) for _ in range(5_000)]) * 1e6
-    yield (
-        "a call that copies 5 values and notes the time, as seldom",
-        f"{np.median(bare):.2f} us",
-        "what is left to Python",
-    )
-
-
-class Bare:
-    """The least that any `log` does."""
-
-    def log(self, values: dict[str, float]) -> None:
-        self.last = (time.time(), values.copy())
 
 
 def call(run: Any, values: dict[str, float], work_s: float) -> float:
