@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
+import signal
 import struct
 import subprocess
 import sys
@@ -55,13 +57,14 @@ def log(run: Any, name: str, count: int) -> tuple[list[float], float]:
 def serving(folder: str) -> Iterator[str]:
     port, aim_up = free_port(), str(Path(sys.executable).with_name("aim"))
     command = [aim_up, "up", "--repo", folder, "--host", "127.0.0.1", "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, start_new_session=True, **quiet) as process:
         try:
             await_answer(f"http://127.0.0.1:{port}/api/projects/")
             time.sleep(20)  # it indexes what was written
             yield f"http://127.0.0.1:{port}"
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # and the processes it has started
 
 
 def chart(address: str, repeats: int) -> dict[str, Any]:
