@@ -172,11 +172,16 @@ def test_a_run_that_has_ended_answers_for_a_known_key_only(
     assert post(Idempotency_Key="another").status_code == 409
 
 
-def test_large_requests_are_for_django(post: Callable[..., httpx.Response], live_world: World) -> None:
-    sent = body(*[0.5] * (intake.LARGEST_BODY // 4))
-    response = post(sent)
+@pytest.mark.parametrize(
+    ("points", "packed"), [(intake.LARGEST_BODY // 4, False), (together.LARGEST_UNPACKED // 12, True)]
+)
+def test_large_requests_are_for_django(
+    points: int, packed: bool, post: Callable[..., httpx.Response], live_world: World
+) -> None:
+    sent = body(*[0.123456789] * points)
+    response = post(gzip.compress(sent), Content_Encoding="gzip") if packed else post(sent)
     assert (response.status_code, is_from_django(response)) == (201, True)
-    assert len(values(live_world.external)) == response.json()["points"] == intake.LARGEST_BODY // 4
+    assert len(values(live_world.external)) == response.json()["points"] == points
 
 
 def test_a_revoked_token_stores_nothing_more(post: Callable[..., httpx.Response], live_world: World) -> None:

@@ -11,17 +11,17 @@ ENCODINGS = ("gzip", "zstd")
 PIECE_BYTES = 1 << 20
 
 
-def unpacked(body: bytes, encoding: str) -> bytes:
+def unpacked(body: bytes, encoding: str, limit: int | None = None) -> bytes:
     """The body as it was before it was compressed; `encoding` is the header Content-Encoding.
 
-    Raises Unsupported, BadRequest and TooLarge.
+    Raises Unsupported, BadRequest and TooLarge: beyond `limit`, which is that of every body where it is left out.
     """
     encoding = encoding.strip().lower()
     if encoding in ("", "identity"):
         return body
     if encoding not in ENCODINGS:
         raise Unsupported(f"Content-Encoding must be one of {', '.join(ENCODINGS)}, not {encoding[:60]!r}.")
-    return inflate(body, encoding, int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
+    return inflate(body, encoding, limit or int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
 
 
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:

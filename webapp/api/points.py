@@ -20,10 +20,10 @@ class PointsBody(NamedTuple):
     body: bytes
 
     @classmethod
-    def of(cls, headers: Mapping[str, str], body: bytes) -> PointsBody:
-        """`headers` by their names in lower case. Raises Unsupported, BadRequest and TooLarge."""
+    def of(cls, headers: Mapping[str, str], body: bytes, limit: int | None = None) -> PointsBody:
+        """`headers` by their names in lower case; for `limit` see `unpacked`. Raises as that does."""
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        return cls(media_type == arrow.CONTENT_TYPE, unpacked(body, headers.get("content-encoding", "")))
+        return cls(media_type == arrow.CONTENT_TYPE, unpacked(body, headers.get("content-encoding", ""), limit))
 
     @property
     def digest(self) -> bytes:

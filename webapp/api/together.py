@@ -22,6 +22,7 @@ from webapp.runs.actions.outside import takes_points
 from webapp.runs.feeding import fed_all
 from webapp.runs.models import Run
 
+LARGEST_UNPACKED = 1 << 20  # bytes: what takes longer to read must not hold up the others
 Stored = int | None  # how many points, or None: to be answered by who can say why not
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def _batch(run: Run, order: Order) -> Batch | None:
     key = order.headers["idempotency-key"]
     try:
         keys.check(key)
-        body = PointsBody.of(order.headers, order.body)
+        body = PointsBody.of(order.headers, order.body, LARGEST_UNPACKED)
         return Batch(run, body.columns(), key, body.digest)
     except Exception:  # Django's answer will name the fault
         return None
