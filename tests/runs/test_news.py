@@ -48,6 +48,16 @@ async def test_a_reader_who_comes_back_with_an_id_catches_up_without_a_gap_or_a_
     assert [data["step"] for _, _, data in seen] == list(range(11))
 
 
+async def test_a_newcomer_does_not_read_what_was_told_before(wire, run_id) -> None:
+    sizes = 200 * [1000]
+    for size in sizes:
+        news.publish(run_id, "log", {"lines": ["x" * size]})
+    before = wire.client.info("stats")["total_net_output_bytes"]
+    async with aclosing(follow(run_id)) as stream:
+        assert kinds(await take(stream, 1)) == ["hello"]
+    assert wire.client.info("stats")["total_net_output_bytes"] - before < sum(sizes) / 4
+
+
 async def test_a_reader_from_the_tail_hears_what_was_told_since_and_no_greeting(wire, run_id) -> None:
     assert news.tail(run_id) == "0-0"
     news.publish(run_id, "state", {"step": 1})
