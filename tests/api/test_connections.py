@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -28,23 +29,31 @@ def web(live_world) -> Iterator[httpx.Client]:
     from webapp.accounts import actions as accounts
 
     token = accounts.create_token(live_world.editor, "connections")[1]
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     home = os.environ["HONE_HOME"]
     database = f"postgresql://hone@/{connection.settings_dict['NAME']}?host={quote(home, safe='')}%2Frun"
-    environment = os.environ | {
-        "DATABASE_URL": f"{database}&application_name={NAME}",
-        "HONE_WEB_CONNECTIONS": str(MOST),
-    }
+    with serving(f"{database}&application_name={NAME}", MOST) as address:
+        yield httpx.Client(base_url=f"{address}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+@contextmanager
+def serving(database: str, connections: int) -> Iterator[str]:
+    port = free_port()
+    environment = os.environ | {"DATABASE_URL": database, "HONE_WEB_CONNECTIONS": str(connections)}
     command = [sys.executable, "-m", "uvicorn", "webapp.asgi:application", "--port", str(port), "--log-level", "error",
                "--lifespan", "off"]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
         try:
             address = f"http://127.0.0.1:{port}"
             _wait_for(f"{address}/healthz", process)
-            yield httpx.Client(base_url=f"{address}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+            yield address
         finally:
             process.terminate()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
@@ -97,3 +106,18 @@ def test_clients_that_leave_or_read_slowly_take_no_connection_with_them(web, liv
             web.get(f"/runs/{run}/export", params={"name": "long", "format": "jsonl"}, timeout=0.001)
     assert statuses(web, f"/runs/{run}/metrics", 24) == {200: 24}
     assert backends() <= MOST
+
+
+def test_while_the_database_is_away_everybody_is_told_to_come_back() -> None:
+    """Without a pool, which would wait for ten seconds first."""
+    token = {"Authorization": "Bearer hone_any", "Idempotency-Key": "a"}
+    points = {"series": {"loss": {"value": [1.0]}}}
+    with serving(f"postgresql://hone@127.0.0.1:{free_port()}/hone", 0) as address:
+        read = httpx.get(f"{address}/api/v1/runs", headers=token)
+        written = httpx.post(f"{address}/api/v1/runs/1/metrics", json=points, headers=token)
+        page = httpx.get(address, headers={"Cookie": f"sessionid={'x' * 32}"})
+    for answer in (read, written):
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+        assert answer.json() == {"detail": "The database does not answer. Try again in a moment.", "errors": []}
+    assert page.status_code == 503
+    assert "The database does not answer" in page.text

@@ -46,6 +46,12 @@ class Unsupported(ApiError):
     status = 415
 
 
+class Unavailable(ApiError):
+    """Nothing is wrong with the request: the same one may go through in a moment."""
+
+    status = 503
+
+
 class Invalid(ApiError):
     """Well-formed, but breaks a rule. `detail` repeats the first error with its field's name."""
 

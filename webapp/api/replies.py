@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError
 
 from webapp.accounts import errors as accounts
-from webapp.api.errors import ApiError, BadRequest, Conflict, Invalid, NotFound, TooLarge
+from webapp.api.errors import ApiError, BadRequest, Conflict, Invalid, NotFound, TooLarge, Unavailable
 from webapp.metrics import errors as metrics
 from webapp.runs import errors as runs
 from webapp.sweeps import errors as sweeps
+
+RETRY_AFTER_S = 5
+logger = logging.getLogger(__name__)
 
 
 def install(api: NinjaAPI) -> None:
@@ -35,6 +40,12 @@ def install(api: NinjaAPI) -> None:
         response["WWW-Authenticate"] = "Bearer"
         return response
 
+    def on_database_away(request: HttpRequest, error: OperationalError) -> HttpResponse:
+        logger.error("%s %s: %s", request.method, request.path, error)
+        response = reply(request, Unavailable("The database does not answer. Try again in a moment."))
+        response["Retry-After"] = str(RETRY_AFTER_S)
+        return response
+
     handlers: dict[type[Exception], Any] = {
         ApiError: reply,
         HttpError: on_http_error,
@@ -48,6 +59,7 @@ def install(api: NinjaAPI) -> None:
         runs.BlobMissing: lambda request, error: reply(request, NotFound(str(error))),
         MultiPartParserError: lambda request, error: reply(request, BadRequest(f"The form can't be read: {error}.")),
         UnreadablePostError: lambda request, error: reply(request, BadRequest("The body ended too early.")),
+        OperationalError: on_database_away,
         Http404: lambda request, error: reply(request, NotFound("Not found.")),
         RequestDataTooBig: lambda request, error: reply(request, TooLarge("The request body is too large.")),
         SuspiciousOperation: lambda request, error: reply(request, BadRequest(str(error))),

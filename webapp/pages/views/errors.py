@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+import sys
+
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 
@@ -28,6 +31,12 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Asks nothing of the database: it may be what is broken."""
+    if request.path.startswith("/api/"):
+        detail = "Something broke on our side: it is in the server's log."
+        return JsonResponse({"detail": detail, "errors": []}, status=500)
+    if isinstance(sys.exception(), OperationalError):
+        text = "Reload the page in a moment. Runs go on: what they log meanwhile is kept and comes later."
+        return _error(request, 503, "The database does not answer", text)
     text = "It is in the server's log. Runs go on: nothing that trains depends on this page."
     return _error(request, 500, "Something broke on our side", text)
 
