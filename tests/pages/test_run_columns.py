@@ -13,7 +13,7 @@ from tests.pages.team import Team
 from tests.pages.test_run_table import measure, submit
 from tests.runs import scene
 from webapp.pages.runs.choosing import metric_column, moved
-from webapp.pages.runs.columns import COLUMNS, column
+from webapp.pages.runs.columns import ALIASES, COLUMNS, column
 from webapp.pages.runs.table import Query
 from webapp.runs.models import Run
 
@@ -43,6 +43,17 @@ def test_what_is_shown_stands_in_order_and_is_not_offered_again(team: Team) -> N
     assert not {"tags", "eval/loss", "kind"} & set(offered)
     assert {"metrics.eval/loss.min", "metrics.eval/loss.max", "metrics.eval/loss.mean", "params.optimizer.lr", "by",
             "time", "model"} <= set(offered)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*COLUMNS, *ALIASES, "name", "id", "metrics.", "params.", "params.a..b", 'metrics."a'])
+def test_whatever_columns_are_asked_for_the_table_is_there(team: Team, name: str) -> None:
+    submit(team, "a run")
+    address = reverse("runs", args=[team.project.slug])
+    client = team.client("viewer")
+    for query in ({"columns": name}, {"columns": name, "sort": name}, {"columns": f"{name},status"}, {}):
+        answer = client.get(address, query)
+        assert answer.status_code == 200
+        assert "a run" in answer.content.decode()
 
 
 def test_facts_are_offered_shown_and_sorted_by(team: Team) -> None:

@@ -22,7 +22,7 @@ from webapp.metrics.table.fields import SPEED
 from webapp.metrics.table.keys import EachTag
 from webapp.pages.queries import run_count
 from webapp.pages.runs.cells import Seen, rows
-from webapp.pages.runs.columns import Column, column
+from webapp.pages.runs.columns import RUN, Column, column
 from webapp.runs.counting import Count, count, narrowed
 from webapp.runs.models import Run
 from webapp.runs.paging import Order, Slice, cut
@@ -55,7 +55,8 @@ class Query:
     @classmethod
     def of(cls, data: QueryDict) -> Query:
         asked = data.getlist("column") or COMMAS.findall(data.get("columns", ""))
-        columns = tuple(dict.fromkeys(name for name in (each.replace("\x00", "").strip() for each in asked) if name))
+        names = dict.fromkeys(each.replace("\x00", "").strip() for each in asked)
+        columns = tuple(name for name in names if name not in ("", RUN.name))  # a run's name stands first anyway
         rows = data.get("rows", "")
         return cls(
             **{name: _text(data, name) for name in TEXTS},
