@@ -10,6 +10,7 @@ import { setPicture } from "./download.js";
 import { colour, CONFIG, lineLayout, onThemeChange, resolve } from "./figure.js";
 import { plotly } from "./plotly.js";
 import { smooth } from "./smoothing.js";
+import { zoomByKeys } from "./zooming.js";
 
 const COLOURS = 8;
 const MANY = 12; // more lines than this are drawn thin
@@ -151,6 +152,7 @@ class Curves {
       if (change["xaxis.range[0]"] !== undefined) this.zoom(change["xaxis.range[0]"], change["xaxis.range[1]"]);
     });
     this.plot.on("plotly_doubleclick", () => showWindow(null));
+    zoomByKeys(this.plot, this.element.querySelector("h2").textContent, () => showWindow(null));
     this.plot.addEventListener("pointermove", (event) => this.point(event));
     this.plot.addEventListener("pointerleave", () => { this.highlight(null); hide(); });
     this.plot.addEventListener("click", (event) => this.open(event));
@@ -234,7 +236,7 @@ class Curves {
     if (this.settings.clip) parts.push(told(this.outside));
     const words = lines[0]?.lower ? "" : undrawn(lines.map((line) => line.y), this.settings.logY);
     if (words) parts.push(words);
-    if (this.range) parts.push("zoomed · double-click to go back");
+    if (this.range) parts.push("zoomed · double-click or 0 goes back");
     if (this.isLive && !this.range) parts.push("live");
     this.caption.textContent = parts.join(" · ");
   }

@@ -7,6 +7,7 @@ import { plotly } from "./plotly.js";
 import { fetchSeries } from "./series.js";
 import { smooth } from "./smoothing.js";
 import { inTurn } from "./turns.js";
+import { zoomByKeys } from "./zooming.js";
 
 const POINTS_PER_PIXEL = 2; // the lowest and the highest of what falls on it
 const FEW_POINTS = 60; // up to so many are drawn with markers
@@ -213,13 +214,15 @@ export class Panel {
     parts.push(`${this.series.count.toLocaleString("en")} point${this.series.count === 1 ? "" : "s"}${this.every ? ", all drawn" : ""}`);
     if (this.settings.clip) parts.push(told(this.outside));
     parts.push(...[undrawn([this.series.y], this.isLog)].filter(Boolean));
-    if (this.range) parts.push("zoomed · double-click to go back");
+    if (this.range) parts.push("zoomed · double-click or 0 goes back");
     this.caption.textContent = parts.join(" · ");
   }
 
   listen() {
     this.listening = true;
     join(this);
+    const all = { "xaxis.autorange": true, "yaxis.autorange": true };
+    zoomByKeys(this.plot, this.name, async () => (await plotly()).relayout(this.plot, all));
     this.plot.on("plotly_relayout", (change) => {
       if (change["xaxis.autorange"]) this.load();
       else if (change["xaxis.range[0]"] !== undefined) this.zoom(change["xaxis.range[0]"], change["xaxis.range[1]"]);

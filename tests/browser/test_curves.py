@@ -60,6 +60,22 @@ def inked(page: Page) -> int:
     )
 
 
+def test_keys_zoom_all_charts_and_go_back(opened: Open, team: Team) -> None:
+    make(team, 2, 400)
+    page = show(opened, "tag=many&metrics=train/loss&smoothing=0", 2)
+    plot = page.locator(".plot").first
+    plot.focus()
+    page.keyboard.press("+")
+    page.wait_for_url(re.compile("from="))
+    ends = parse_qs(urlsplit(page.url).query)
+    assert 95 < float(ends["from"][0]) < 105
+    assert 294 < float(ends["to"][0]) < 304
+    expect(page.locator("[data-caption]").first).to_contain_text("zoomed")
+    page.keyboard.press("0")
+    page.wait_for_url(lambda url: "from=" not in url)
+    expect(page.locator("[data-caption]").first).not_to_contain_text("zoomed")
+
+
 def test_a_hundred_runs_are_painted_and_pointed_at_quickly(opened: Open, team: Team) -> None:
     make(team, 100, 2000)
     page = show(opened, "tag=many&metrics=train/loss&smoothing=0", 100)

@@ -103,6 +103,23 @@ def test_zooming_reads_a_finer_window_and_double_click_goes_back(opened: Open, r
     expect(caption).not_to_contain_text("zoomed")
 
 
+def test_keys_zoom_move_and_go_back(opened: Open, run: Run) -> None:
+    """Of 6,000 steps a quarter goes at either end, then half of the rest."""
+    page = show(opened, run)
+    expect(page.locator(f"{PANEL} .plot .nsewdrag")).to_be_attached()
+    plot, caption = page.locator(f"{PANEL} .plot"), page.locator(f"{PANEL} [data-caption]")
+    plot.focus()
+    for key, low, high in (("+", 1500, 4500), ("+", 2250, 3750), ("ArrowRight", 2625, 4125), ("-", 1875, 4875)):
+        with page.expect_request(re.compile("from=")) as asked:
+            page.keyboard.press(key)
+        query = parse_qs(urlsplit(asked.value.url).query)
+        assert abs(int(query["from"][0]) - low) < 20
+        assert abs(int(query["to"][0]) - high) < 20
+        expect(caption).to_contain_text("zoomed")
+    page.keyboard.press("0")
+    expect(caption).not_to_contain_text("zoomed")
+
+
 def test_a_spike_among_a_million_points_is_drawn_at_every_zoom(opened: Open, run: Run) -> None:
     steps = np.arange(1_000_000)
     values = np.sin(steps / 1000)
