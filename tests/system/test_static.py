@@ -1,10 +1,14 @@
-"""Production's static files, as `collectstatic` leaves them."""
+"""Static files: production's, as `collectstatic` leaves them, and the joined stylesheet."""
 
 import re
 import subprocess
 import sys
+from pathlib import Path
+
+from django.contrib.staticfiles import finders
 
 from tests.system.test_settings import PRODUCTION, ROOT
+from webapp.system.staticfiles import ALL_STYLES, StylesFinder, joined_styles
 
 
 def test_modules_import_each_other_by_hashed_names_that_exist(tmp_path):
@@ -20,3 +24,10 @@ def test_modules_import_each_other_by_hashed_names_that_exist(tmp_path):
         assert (path.parent / name).exists()
     assert next(tmp_path.glob("plotly.min.*.js.gz")).stat().st_size < 2_000_000
     assert "url(" in next((tmp_path / "css").glob("all.*.css")).read_text()
+
+
+def test_the_stylesheet_is_found_by_who_comes_before_anybody_has_listed_it() -> None:
+    Path(StylesFinder.storage.path(ALL_STYLES)).unlink(missing_ok=True)
+    found = finders.find(ALL_STYLES)
+    assert found is not None
+    assert Path(found).read_text() == joined_styles()

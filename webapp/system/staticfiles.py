@@ -29,17 +29,28 @@ class PlotlyFinder(BaseStorageFinder):
 
 
 class StylesFinder(BaseStorageFinder):
-    """Finds `css/all.css`, written anew whenever it is listed: a page waits for one file and not for forty."""
+    """Finds `css/all.css`, written anew whenever it is listed: a page waits for one file and not for forty.
+
+    Who looks for it before anybody has listed it (a server of Django's own) finds it too.
+    """
 
     storage = FileSystemStorage(location=settings.HONE_HOME / "assets")
 
     def list(self, ignore_patterns):  # type: ignore[no-untyped-def]
+        self._write()
+        yield ALL_STYLES, self.storage
+
+    def find(self, path, *args, **kwargs):  # type: ignore[no-untyped-def]
+        if path == ALL_STYLES and not self.storage.exists(path):
+            self._write()
+        return super().find(path, *args, **kwargs)
+
+    def _write(self) -> None:
         path = Path(self.storage.path(ALL_STYLES))
         path.parent.mkdir(parents=True, exist_ok=True)
         written = path.with_suffix(f".{os.getpid()}")
         written.write_text(joined_styles())
         written.replace(path)
-        yield ALL_STYLES, self.storage
 
 
 class HashedStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
