@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ import httpx
 import numpy as np
 import pytest
 from django.db import connection, transaction
+
+from tests.system.test_up import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME, MOST = "hone-web-test", 3
@@ -48,12 +49,6 @@ def serving(database: str, connections: int) -> Iterator[str]:
             yield address
         finally:
             process.terminate()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:

@@ -93,8 +93,8 @@ def test_a_survey_is_what_then_goes_of_a_deleted_run(run: Run, folder: Path) -> 
     with transaction.atomic():
         store.lock(run.pk, ["empty"])
         store.lock(kept.pk, ["empty"])
-        assert keys.claim(run.pk, "old", b"") is None and keys.claim(kept.pk, "old", b"") is None
-        assert keys.claim(kept.pk, "young", b"") is None
+        assert keys.claim(run.pk, "old", b"", 0) is None and keys.claim(kept.pk, "old", b"", 0) is None
+        assert keys.claim(kept.pk, "young", b"", 0) is None
     PointsKey.objects.filter(key="old").update(created_at=Now() - timedelta(days=2))
     deleted(run)
     age_blobs()
@@ -127,7 +127,7 @@ def test_with_a_project_only_its_own_goes(run: Run) -> None:
     for one in (run, other):
         with transaction.atomic():
             store.lock(one.pk, ["empty"])
-            keys.claim(one.pk, "old", b"")
+            keys.claim(one.pk, "old", b"", 0)
     PointsKey.objects.update(created_at=Now() - timedelta(days=2))
     deleted(run), deleted(other)
     went = garbage.collect(WEEK, other.project)

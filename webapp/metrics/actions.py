@@ -12,6 +12,7 @@ from webapp.metrics import external, keys, store
 from webapp.metrics.announcing import announce
 from webapp.metrics.errors import Invalid
 from webapp.metrics.external import Columns
+from webapp.metrics.keys import Claim
 from webapp.metrics.points import Points
 from webapp.runs.actions.outside import EXTERNAL
 from webapp.runs.actions.transitions import announce as announce_run
@@ -76,15 +77,17 @@ def log_once(run: Run, key: str | None, digest: bytes, read: Callable[[], Mappin
 @transaction.atomic
 def write(batches: Sequence[Batch]) -> list[int]:
     """Stores batches of different runs, all of them or none; gives how many points each has stored, now or before."""
-    counts = keys.claim_all(batches)
-    fresh = {batch.run.pk: batch for batch, stored in zip(batches, counts, strict=True) if stored is None}
+    known = keys.claim_all(
+        [Claim(batch.run.pk, batch.key, batch.digest, batch.points) for batch in batches if batch.key is not None]
+    )
+    fresh = {batch.run.pk: batch for batch in batches if batch.run.pk not in known}
     rows, now = store.lock_all({run_id: batch.columns for run_id, batch in fresh.items()}), time.time()
     points = {run_id: _placed(batch.columns, rows[run_id], now) for run_id, batch in fresh.items()}
     store.append_all(points, rows)
     for run_id, series in points.items():
         announce(run_id, series)
     _move_on(points, fresh)
-    return [batch.points if stored is None else stored for batch, stored in zip(batches, counts, strict=True)]
+    return [known.get(batch.run.pk, batch.points) for batch in batches]
 
 
 def _placed(columns: Mapping[str, Columns], rows: Mapping[str, store.SeriesRow], now: float) -> dict[str, Points]:

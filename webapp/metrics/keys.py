@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Protocol
+from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from webapp.metrics.errors import Invalid
 from webapp.metrics.models import KEY_LENGTH, PointsKey
-from webapp.runs.models import Run
 
 KEPT = timedelta(days=1)
 CLEANED_EVERY = 256  # keys
@@ -26,57 +25,43 @@ _CLAIM = """
     RETURNING run_id, id"""
 
 
-class Claim(Protocol):
-    """What comes with a key, or with none."""
+class Claim(NamedTuple):
+    """A request that stores so many points (or media) of a run; `digest` is that of its body."""
 
-    @property
-    def run(self) -> Run: ...
-    @property
-    def key(self) -> str | None: ...
-    @property
-    def digest(self) -> bytes: ...
-    @property
-    def points(self) -> int: ...
+    run_id: int
+    key: str
+    digest: bytes
+    points: int
 
 
-def claim_all(claims: Sequence[Claim]) -> list[int | None]:
-    """For each, of different runs: None when its key is now its own and stands for its `points`, or when it
-    has none; else the number that the key has stored before. Raises Invalid as `claim` does.
+def claim_all(claims: Sequence[Claim]) -> dict[int, int]:
+    """Makes the keys, of different runs, their own; gives, by run, what those keys have stored that were known before.
+
+    Raises Invalid when a key came with another body before.
     """
-    rows = sorted((claim.run.pk, claim.key, claim.digest, claim.points) for claim in claims if claim.key is not None)
-    if not rows:
-        return [None] * len(claims)
+    if not claims:
+        return {}
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [list(column) for column in zip(*rows, strict=True)])
+        cursor.execute(_CLAIM, [list(column) for column in zip(*sorted(claims), strict=True)])
         ours = dict(cursor.fetchall())
     for run_id, number in ours.items():
         _forget_some(run_id, number)
-    return [
-        None if claim.key is None or claim.run.pk in ours else _stored(claim.run.pk, claim.key, claim.digest)
-        for claim in claims
-    ]
+    return {claim.run_id: _stored(claim) for claim in claims if claim.run_id not in ours}
 
 
-def claim(run_id: int, key: str, digest: bytes) -> int | None:
-    """None when the key is now ours (then `settle` it), else the number of points that it has stored.
+def claim(run_id: int, key: str, digest: bytes, points: int) -> int | None:
+    """None when the key is now ours and stands for so many points, else the number that it has stored before.
 
     Raises Invalid when the key is none, or came with another body before.
     """
     check(key)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO points_keys (run_id, key, digest) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            [run_id, key, digest],
-        )
-        if cursor.rowcount:
-            return None
-    return _stored(run_id, key, digest)
+    return claim_all([Claim(run_id, key, digest, points)]).get(run_id)
 
 
 def known(run_id: int, key: str, digest: bytes) -> int | None:
     """What the key has stored, or None when it is new. Waits for a request with it that is not committed yet."""
     with transaction.atomic():
-        stored = claim(run_id, key, digest)
+        stored = claim(run_id, key, digest, 0)
         transaction.set_rollback(stored is None)
         return stored
 
@@ -87,20 +72,10 @@ def check(key: str) -> None:
         raise _invalid(f"A key has 1 to {KEY_LENGTH} printable ASCII characters, not {key[:60]!r}.")
 
 
-def settle(run_id: int, key: str, points: int) -> None:
-    """Notes what the key's request has stored; now and then forgets old keys of the run."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE points_keys SET points = %s WHERE run_id = %s AND key = %s RETURNING id", [points, run_id, key]
-        )
-        (number,) = cursor.fetchone()
-    _forget_some(run_id, number)
-
-
-def _stored(run_id: int, key: str, digest: bytes) -> int:
-    found = PointsKey.objects.get(run_id=run_id, key=key)
-    if bytes(found.digest) != digest:
-        raise _invalid(f"The key {key!r} has been used for another body: a key stands for one request.")
+def _stored(claim: Claim) -> int:
+    found = PointsKey.objects.get(run_id=claim.run_id, key=claim.key)
+    if bytes(found.digest) != claim.digest:
+        raise _invalid(f"The key {claim.key!r} has been used for another body: a key stands for one request.")
     return found.points or 0
 
 

@@ -122,7 +122,7 @@ class PointsKey(models.Model):
     run = models.ForeignKey(Run, models.CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=KEY_LENGTH)
     digest = models.BinaryField()  # SHA-256 of the unpacked body
-    points = models.BigIntegerField(null=True)  # how many it stored; null only inside its own transaction
+    points = models.BigIntegerField(null=True)  # how many it stored
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

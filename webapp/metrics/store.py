@@ -59,7 +59,8 @@ def append(run_id: int, series: Mapping[str, Points], locked: Mapping[str, Serie
     `locked`, their rows as the caller has just locked them in this transaction.
     """
     some = {name: points for name, points in series.items() if len(points.steps)}
-    append_all({run_id: some}, {run_id: lock(run_id, some) if locked is None else locked})
+    if some:
+        append_all({run_id: some}, {run_id: lock(run_id, some) if locked is None else locked})
 
 
 def append_all(series: Mapping[int, Mapping[str, Points]], locked: Mapping[int, Mapping[str, SeriesRow]]) -> None:

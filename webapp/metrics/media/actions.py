@@ -37,13 +37,11 @@ def log_media(run: Run, items: Sequence[NewItem], *, key: str | None = None, dig
     """
     kept = [blobs.store_stream([item.image]) if item.image is not None else None for item in items]
     with transaction.atomic():
-        stored = None if key is None else keys.claim(run.pk, key, digest)
+        stored = None if key is None else keys.claim(run.pk, key, digest, len(items))
         if stored is not None:
             return stored
         _require_open(_lock(run))
         write(run, items, kept)
-        if key is not None:
-            keys.settle(run.pk, key, len(items))
     return len(items)
 
 
