@@ -186,3 +186,19 @@ def test_a_phone_scrolls_the_table_inside_its_frame(opened: Open, team: Team, wa
     frame.evaluate("frame => { frame.scrollLeft = 300 }")
     kept = page.locator("#runs-table tbody th").first.bounding_box()
     assert kept is not None and kept["x"] >= 0
+
+
+TYPES_AT_ONCE = """
+document.addEventListener("htmx:afterSwap", () => setTimeout(() => {
+  const field = document.querySelector("[name=find]");
+  field.value = "tags";
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}), { once: true })
+"""
+
+
+def test_what_is_typed_as_soon_as_a_dialog_stands_is_heard(opened: Open, team: Team, waiting: list[Run]) -> None:
+    page = opened(reverse("runs", args=[team.project.slug]) + "?columns=kind")
+    page.evaluate(TYPES_AT_ONCE)
+    page.get_by_role("link", name="Columns").click()
+    expect(page.locator("#columns-found label")).to_have_text([re.compile("Tags")])
