@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +14,7 @@ from tests.api.world import World, post
 from tests.runs import scene
 from webapp.metrics import actions as metrics
 from webapp.runs import actions
-from webapp.runs.models import Run
+from webapp.runs.models import Attempt, Run
 
 RUN_FIELDS = {
     "id", "project", "name", "kind", "status", "priority", "queue", "position", "tags", "baseline", "spec", "summary",
@@ -213,3 +215,41 @@ def test_a_page_of_runs_costs_a_fixed_number_of_queries(world: World, django_ass
     client.get("/api/v1/runs")
     with django_assert_max_num_queries(10):
         assert len(client.get("/api/v1/runs").json()["items"]) == 13
+
+
+def moment(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def test_a_row_says_what_the_tables_hold_whatever_it_is(world: World) -> None:
+    odd = 'a "quoted" \\ name of ünïcode 漢 \U0001f600'
+    values = [math.nan, math.inf, 5e-324, 1.7976931348623157e308, 0.1 + 0.2, -0.0]
+    run = external(world, "first", **{odd: values, "plain": [2.0, 4.0]})
+    at = datetime(2026, 1, 2, 3, 4, 5, 678_999, tzinfo=UTC)
+    Run.objects.filter(pk=run.pk).update(
+        name=odd, tags=[odd, "b"], started_at=at, ended_at=at.replace(microsecond=0), error_message=odd + "\n\t\u2028",
+        result={"list": [odd, None, 1e-7]}, facts={"parameters": {"total": 2**60}},
+    )  # fmt: skip
+    attempt = Attempt.objects.create(run=run, number=1, worker_name=odd, devices=[{"name": odd}])
+    attempt.phases.create(name="train", step=2**40, at=at, peak_memory_bytes=2**41)
+    (row,) = world.client("viewer").get("/api/v1/runs?status=final,active").json()["items"]
+    assert (row["name"], row["tags"], row["result"]) == (odd, [odd, "b"], {"list": [odd, None, 1e-7]})
+    assert row["error"] == {"type": "", "message": odd + "\n\t\u2028"}
+    assert row["facts"] == {"parameters": {"total": 2**60}}
+    assert (row["created_at"], row["started_at"]) == (moment(run.created_at), "2026-01-02T03:04:05.678Z")
+    assert row["ended_at"] == "2026-01-02T03:04:05Z"
+    told = row["summary"][odd]
+    assert (told["last"], told["min"], told["max"]) == (-0.0, -0.0, values[3])
+    assert row["summary"]["plain"] == {"last": 4.0, "min": 2.0, "max": 4.0, "mean": 3.0, "count": 2, "last_step": 1}
+    (told,) = row["attempts"]
+    assert (told["worker"], told["devices"], told["error"]) == (odd, [{"name": odd}], None)
+    (phase,) = told["phases"]
+    assert phase == {"name": "train", "step": 2**40, "at": row["started_at"], "peak_memory_bytes": 2**41}
+    assert row == world.client("viewer").get(f"/api/v1/runs/{run.pk}").json()
+
+
+def test_numbers_that_json_lacks_are_words(world: World) -> None:
+    run = external(world, "odd", nan=[math.nan], inf=[math.inf], low=[1.0, -math.inf])
+    (row,) = world.client("viewer").get("/api/v1/runs").json()["items"]
+    last = {name: metric["last"] for name, metric in row["summary"].items()}
+    assert (row["id"], last) == (run.pk, {"nan": "NaN", "inf": "Infinity", "low": "-Infinity"})

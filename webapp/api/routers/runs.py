@@ -14,7 +14,7 @@ from webapp.api.access import project_or_404, run_or_404
 from webapp.api.auth import user_of
 from webapp.api.errors import Invalid
 from webapp.api.schemas.runs import CompletionItem, CompletionOutput, RunChanges, RunInput, RunList, RunOutput
-from webapp.api.serializers import run_list, run_output, with_relations
+from webapp.api.serializers import run_list, run_output
 from webapp.api.wire import refuse_non_finite
 from webapp.metrics.models import NAME_LENGTH
 from webapp.runs import actions, tables
@@ -57,9 +57,8 @@ def list_runs(
     if more or filters.q:
         key = ("api", user_of(request).pk, *filters.model_dump().values())
         runs = narrowed(key, filters.q, runs, tables.order_of(sort), more).runs
-    rows_of = with_relations(Run.objects.all())
-    found = tables.page(runs, sort=sort, cursor=cursor, limit=limit, rows_of=rows_of)
-    return run_list(request, found.items, found.next)
+    found = tables.page(runs.select_related(None).only("pk"), sort=sort, cursor=cursor, limit=limit)
+    return run_list(request, [run.pk for run in found.items], found.next)
 
 
 @router.post("", response={201: RunOutput})
