@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from urllib.parse import urlencode
 
 import pyarrow.parquet as parquet
 import pytest
@@ -51,6 +52,16 @@ def test_a_file_has_the_order_of_the_list(world: World, runs: list[Run]) -> None
 @pytest.mark.parametrize("query", ["format=xlsx", "sort=tags", "q=status+%3D", "status=none", "colums=x"])
 def test_a_file_that_can_not_be_is_refused(world: World, query: str) -> None:
     assert get(world, f"/runs/export?project=alpha&{query}").status_code == 422
+
+
+@pytest.mark.parametrize("column", ["params.", 'metrics."a', "Facts..x", "metrics.a b"])
+def test_a_column_that_begins_as_a_path_and_is_none_is_refused(world: World, column: str) -> None:
+    for ask in ("/runs/export?", "/runs/groups?group=status&"):
+        refused = get(world, f"{ask}project=alpha&{urlencode({'columns': f'name,{column}'})}")
+        assert refused.status_code == 422, ask
+        assert [(error["loc"], repr(column) in error["msg"]) for error in refused.json()["errors"]] == [
+            (["columns"], True)
+        ]
 
 
 def test_groups_and_the_query_of_each(world: World, runs: list[Run]) -> None:

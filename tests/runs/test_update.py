@@ -7,6 +7,7 @@ import pytest
 from tests.runs import scene
 from webapp.runs import actions
 from webapp.runs.errors import Invalid
+from webapp.runs.models import Run
 
 pytestmark = pytest.mark.django_db
 
@@ -56,3 +57,20 @@ def test_a_run_moves_to_another_queue() -> None:
     assert actions.update(run, queue="other").queue_id == "other"
     assert scene.claim() is None
     assert scene.claim(scene.worker("o", queues=["other"])) is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tags_given_at_the_same_time_all_stay() -> None:
+    run = scene.submit(tags=["a"])
+    names = [f"tag {number}" for number in range(8)]
+    scene.in_threads([lambda name=name: actions.tag(Run.objects.get(pk=run.pk), name) for name in names])
+    run.refresh_from_db()
+    assert run.tags == ["a", *names]
+
+
+def test_a_tag_that_can_not_be_leaves_the_others() -> None:
+    run = scene.submit(tags=["a"])
+    with pytest.raises(Invalid, match="no comma"):
+        actions.tag(run, "b, c")
+    run.refresh_from_db()
+    assert run.tags == ["a"]

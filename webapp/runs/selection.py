@@ -59,7 +59,7 @@ def action_of(name: str, tag: str = "") -> Action | None:
         "resume": actions.resume,
         "requeue": actions.requeue,
         "delete": actions.delete,
-        "tag": lambda run: actions.update(run, tags=[*dict.fromkeys([*run.tags, tag.strip()])]),
+        "tag": lambda run: actions.tag(run, tag),
     }
     return named.get(name)
 

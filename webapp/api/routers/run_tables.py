@@ -8,13 +8,14 @@ from django.http import HttpRequest, StreamingHttpResponse
 from ninja import Query, Router
 from pydantic import Field
 
+from webapp.api.errors import Invalid
 from webapp.api.openapi import file_reply
 from webapp.api.routers.metrics import CONTENT_TYPES
 from webapp.api.routers.runs import RunFilter, matching, sort_of
 from webapp.api.schemas.tables import GroupList
 from webapp.api.streaming import attachment
 from webapp.metrics.table.exporting import Format, export
-from webapp.metrics.table.fields import fields, usual
+from webapp.metrics.table.fields import fault_of, fields, usual
 from webapp.metrics.table.grouping import grouped
 from webapp.metrics.table.keys import keys_of
 from webapp.runs.tables import order_of
@@ -71,4 +72,8 @@ def group_runs(
 
 
 def _names(columns: list[str]) -> list[str]:
-    return [name.strip() for one in columns for name in one.split(",") if name.strip()][:MOST_COLUMNS]
+    """Raises Invalid for those that begin as a path (`params.`) and are none: no run would have a value there."""
+    names = [name.strip() for one in columns for name in one.split(",") if name.strip()][:MOST_COLUMNS]
+    if faults := [(name, fault) for name in names if (fault := fault_of(name))]:
+        raise Invalid([{"loc": ["columns"], "msg": f"{name!r} is no column: {fault}."} for name, fault in faults])
+    return names

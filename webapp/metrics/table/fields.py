@@ -15,7 +15,7 @@ from django.db.models.functions import Cast, NullIf
 from webapp.metrics.models import Series
 from webapp.metrics.querying import LAST, TELLING_RUNS, names, split
 from webapp.runs.language import types
-from webapp.runs.language.columns import COLUMNS, find
+from webapp.runs.language.columns import COLUMNS, FAMILIES, find
 from webapp.runs.language.parsing import Fault, Parser
 from webapp.runs.language.tree import Name
 from webapp.runs.language.types import Expression, below, json_number, json_text
@@ -128,6 +128,18 @@ def usual(runs: QuerySet[Run]) -> list[str]:
     newest = runs.order_by("-id").values("pk")[:TELLING_RUNS]
     found = set(Series.objects.filter(run__in=newest, name__in=KEY_METRICS).values_list("name", flat=True))
     return [name for name in KEY_METRICS if name in found] or names(runs)[:MOST_USUAL]
+
+
+def fault_of(name: str) -> str:
+    """What is wrong with a name that begins as a path of the query language (`params.`) and is none; else empty."""
+    head, dot, _ = name.partition(".")
+    if not dot or head.lower() not in FAMILIES:
+        return ""
+    try:
+        find(Parser(name).alone())
+    except Fault as fault:
+        return f"expected {fault.expected} at character {fault.at + 1}"
+    return ""
 
 
 def path_of(name: str) -> Name | None:

@@ -15,7 +15,7 @@ from webapp.runs.actions.attempts import (
     touch,
 )
 from webapp.runs.actions.claiming import claim
-from webapp.runs.actions.control import cancel, delete, pause, requeue, resume, update
+from webapp.runs.actions.control import cancel, delete, pause, requeue, resume, tag, update
 from webapp.runs.actions.forking import fork
 from webapp.runs.actions.outside import add_file, create_external, finish_external, heard, lose_silent
 from webapp.runs.actions.queues import move, pause_queue, resume_queue
@@ -59,6 +59,7 @@ __all__ = [
     "started",
     "stopped",
     "submit",
+    "tag",
     "touch",
     "undrain",
     "unregister_worker",

@@ -113,3 +113,10 @@ def update(
     if "queue" in changes and run.status == Status.QUEUED:
         tickets.send_on_commit(run.queue_id)
     return run
+
+
+@transaction.atomic
+def tag(run: Run, name: str) -> Run:
+    """Adds a tag to those that the run has by now. Raises Invalid."""
+    tags = Run.objects.select_for_update(of=("self",)).values_list("tags", flat=True).get(pk=run.pk)
+    return update(run, tags=[*tags, name])
