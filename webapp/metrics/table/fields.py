@@ -13,7 +13,7 @@ from django.db.models.fields import BigIntegerField
 from django.db.models.functions import Cast, NullIf
 
 from webapp.metrics.models import Series
-from webapp.metrics.querying import LAST, TELLING_RUNS, names, split
+from webapp.metrics.querying import LAST, TELLING_RUNS, split
 from webapp.runs.language import types
 from webapp.runs.language.columns import COLUMNS, FAMILIES, find
 from webapp.runs.language.parsing import Fault, Parser
@@ -25,6 +25,7 @@ KEY_METRICS = ("eval/loss", "eval/perplexity", "eval/accuracy")
 SPEED = "train/tokens_per_second"
 METRICS = "metrics"
 MOST_USUAL = 3
+FEW_RUNS, MOST_READ = 10, 3000
 
 
 class Kind(StrEnum):
@@ -124,10 +125,19 @@ def fields(asked: Iterable[str]) -> list[Field]:
 
 
 def usual(runs: QuerySet[Run]) -> list[str]:
-    """The metrics that are told where nobody says which: the key ones that the newest runs have, else their first."""
-    newest = runs.order_by("-id").values("pk")[:TELLING_RUNS]
-    found = set(Series.objects.filter(run__in=newest, name__in=KEY_METRICS).values_list("name", flat=True))
-    return [name for name in KEY_METRICS if name in found] or names(runs)[:MOST_USUAL]
+    """Those told where nobody says which: the key ones of the newest runs, else three, losses and accuracies first."""
+    newest = runs.order_by("-id").values("pk")
+    found = set(
+        Series.objects.filter(run__in=newest[:TELLING_RUNS], name__in=KEY_METRICS).values_list("name", flat=True)
+    )
+    if found:
+        return [name for name in KEY_METRICS if name in found]
+    some = Series.objects.filter(run__in=newest[:FEW_RUNS]).values_list("name", flat=True)[:MOST_READ]
+    return sorted(set(some), key=lambda name: (not _tells_much(name), name))[:MOST_USUAL]
+
+
+def _tells_much(name: str) -> bool:
+    return any(word in name.rpartition("/")[2].lower() for word in ("loss", "acc"))
 
 
 def fault_of(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db.models import F, FloatField, Func, TextField, Value
@@ -11,7 +11,7 @@ from django.db.models.functions import Cast, Coalesce, Extract, Now, NullIf
 
 from webapp.metrics.querying import LAST, split
 from webapp.metrics.querying import order as metric_order
-from webapp.metrics.table.fields import KEY_METRICS, SPEED
+from webapp.metrics.table.fields import SPEED
 from webapp.runs.language import BadQuery, order_of
 from webapp.runs.language.parsing import Fault, Parser
 from webapp.runs.paging import Order
@@ -82,8 +82,6 @@ COLUMNS: Mapping[str, Column] = {
 ALIASES = {"duration": "time", "user": "by"}  # as the query language calls them
 FIELDS = {"params": "spec", "facts": "facts"}
 RUN = Column("name", "Run", order=Order(F("name")))
-BEFORE_METRICS = ("status", "progress", "method", "trainable")
-AFTER_METRICS = ("memory", "speed", "time", "tags")
 SHORT = {"eval/perplexity": "perplexity", "eval/accuracy": "accuracy"}
 
 
@@ -119,10 +117,3 @@ def _family(name: str) -> Column | None:
     label = SHORT.get(metric, metric)
     label = label if aggregate == LAST else f"{label} {aggregate}"
     return Column(name, label, numeric=True, order=order, metric=(metric, aggregate))
-
-
-def usual(metrics: Iterable[str]) -> list[str]:
-    """The columns of somebody who chose none; `metrics` are those that the project's runs have."""
-    there = set(metrics)
-    shown = [name for name in KEY_METRICS if name in there] or [KEY_METRICS[0]]
-    return [*BEFORE_METRICS, *shown, *AFTER_METRICS]

@@ -12,9 +12,9 @@ from django_htmx.http import push_url, reswap
 
 from webapp.accounts.models import Project, Role
 from webapp.http import PageRequest, is_fragment, project_for, respond
-from webapp.metrics.table.fields import KEY_METRICS
 from webapp.pages.runs import table as tables
-from webapp.pages.runs.columns import column, is_family, usual
+from webapp.pages.runs.columns import column, is_family
+from webapp.pages.runs.defaults import usual
 from webapp.pages.runs.grouped import grouped_url
 from webapp.pages.runs.tools import Tools, address_of_view
 from webapp.pages.views.run_groups import groups
@@ -75,7 +75,7 @@ def _columns(request: PageRequest, project: Project, query: tables.Query) -> tup
     if asked and remembered.get(project.slug) != list(asked):
         asked = _known(project, asked)
         request.session[COLUMNS_KEY] = {**remembered, project.slug: list(asked)}
-    return asked or tuple(remembered.get(project.slug, ())) or tuple(usual(tables.logged(project, KEY_METRICS)))
+    return asked or tuple(remembered.get(project.slug, ())) or usual(project)
 
 
 def _known(project: Project, asked: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,11 +11,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from webapp.http import PageRequest, project_for, respond
-from webapp.metrics.table.fields import KEY_METRICS
 from webapp.pages.runs import choosing
-from webapp.pages.runs.columns import usual
+from webapp.pages.runs.defaults import usual
 from webapp.pages.runs.grouped import grouped_url
-from webapp.pages.runs.table import Query, logged
+from webapp.pages.runs.table import Query
 from webapp.pages.runs.tools import LONGEST, text_of
 
 
@@ -25,7 +24,7 @@ def columns(request: PageRequest, slug: str) -> HttpResponse:
     """Those shown, in order, then what else there is. The form leads to the table, which remembers the choice."""
     project = project_for(request, slug)
     query, find = Query.of(request.GET), request.GET.get("find", "").replace("\x00", "").strip()[:250]
-    names = query.columns or tuple(usual(logged(project, KEY_METRICS)))
+    names = query.columns or usual(project)
     for way, by in (("up", -1), ("down", 1)):
         names = choosing.moved(names, request.GET.get(way, ""), by)
     query = replace(query, columns=names)
