@@ -1,7 +1,7 @@
 """What a job says while it runs: one JSON object a line, on a pipe or on standard output.
 
-The stream of one attempt is: Started, then any number of Phase, Metrics, Log, Checkpoint and Artifact, then exactly one
-of Result, Stopped or Failed.
+The stream of one attempt is: Started, then any number of Phase, Metrics, Histograms, Log, Checkpoint and Artifact, then
+exactly one of Result, Stopped or Failed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypedDict
 
 Json = dict[str, Any]
 
@@ -50,6 +50,23 @@ class Metrics(Event):
     type: ClassVar[str] = "metrics"
     step: int
     values: dict[str, float]
+
+
+class Bins(TypedDict):
+    """How many values lie in each of some equal bins between `low` and `high`."""
+
+    low: float
+    high: float
+    counts: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histograms(Event):
+    """How values lie at one step, by name."""
+
+    type: ClassVar[str] = "histograms"
+    step: int
+    values: dict[str, Bins]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +123,8 @@ class Failed(Event):
 
 
 TYPES: dict[str, type[Event]] = {
-    kind.type: kind for kind in (Started, Phase, Metrics, Log, Checkpoint, Artifact, Result, Stopped, Failed)
+    kind.type: kind
+    for kind in (Started, Phase, Metrics, Histograms, Log, Checkpoint, Artifact, Result, Stopped, Failed)
 }
 
 

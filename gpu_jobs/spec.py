@@ -77,6 +77,7 @@ GENERATE: Any = knob(
     advanced=True,
 )
 GENERATE_TOKENS: Any = knob(64, "Longest answer that it writes, in tokens.", "Evaluation", ge=1, le=8192, advanced=True)
+MOST_HISTOGRAMS = 1000  # the items that a series of media may have
 SEED: Any = knob(0, "The same seed gives the same run.", "Optimization", ge=0, lt=2**32)
 PRECISION: Any = knob(
     "auto", "auto: bf16 where the GPU has it, else fp32. Weights that are trained stay fp32.", "Hardware"
@@ -205,6 +206,14 @@ class Training(Reading):
     parallel: Literal["ddp", "fsdp"] = knob(
         "ddp", "With several GPUs: ddp holds the model on each; fsdp shares it out.", "Hardware", advanced=True
     )
+    histograms_every: int = knob(
+        0,
+        "Steps between histograms of the trained weights and their gradients; 0: none.",
+        "Evaluation",
+        ge=0,
+        le=100_000_000,
+        advanced=True,
+    )
 
     @property
     def form(self) -> Form | Literal["auto"]:
@@ -237,6 +246,17 @@ class Training(Reading):
         if getattr(registry.method_of(optimizer).module, "NEEDS_WHOLE_MATRICES", False):
             raise ValueError(f"parallel must be ddp with optimizer {optimizer.name!r}, which needs whole matrices")
         return parallel
+
+    @field_validator("histograms_every")
+    @classmethod
+    def _can_draw(cls, histograms_every: int, info: ValidationInfo) -> int:
+        steps = info.data.get("steps", 0)
+        if histograms_every and steps > histograms_every * MOST_HISTOGRAMS:
+            least = -(-steps // MOST_HISTOGRAMS)
+            raise ValueError(f"histograms_every must be 0 or at least {least}: a run has {MOST_HISTOGRAMS:,} of each")
+        if histograms_every and info.data.get("parallel") == "fsdp" and info.data.get("gpus", 1) > 1:
+            raise ValueError("histograms_every must be 0 with parallel fsdp, which holds no weight whole")
+        return histograms_every
 
     @field_validator("report_test")
     @classmethod

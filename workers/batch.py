@@ -6,9 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gpu_jobs.events import Event, Failed, Log, Metrics, Phase, Result, Started, Stopped
+import numpy as np
+
+from gpu_jobs.events import Event, Failed, Histograms, Log, Metrics, Phase, Result, Started, Stopped
 from webapp.metrics import store
 from webapp.metrics.announcing import announce
+from webapp.metrics.errors import Invalid
+from webapp.metrics.media import actions as media
+from webapp.metrics.media import items
+from webapp.metrics.media.items import NewItem
 from webapp.metrics.points import Points
 from webapp.runs import actions
 from webapp.runs.actions import LogEntry, NewArtifact
@@ -35,7 +41,8 @@ def write(attempt: Attempt, batch: Sequence[Event]) -> None:
         elif isinstance(event, Stored):
             actions.add_artifacts(attempt, _artifacts(event))
     _write_points(attempt, [event for event in batch if isinstance(event, Metrics)])
-    actions.logged(attempt, [line for event in batch for line in _log(event)])
+    left_out = _write_histograms(attempt, [event for event in batch if isinstance(event, Histograms)])
+    actions.logged(attempt, [*(line for event in batch for line in _log(event)), *left_out])
 
 
 def end(attempt: Attempt, final: Event) -> None:
@@ -77,3 +84,26 @@ def _write_points(attempt: Attempt, batch: Sequence[Metrics]) -> None:
     store.append(attempt.run_id, series)
     actions.progressed(attempt, max(event.step for event in batch))
     announce(attempt.run_id, series, MOST_POINTS_IN_NEWS)
+
+
+def _write_histograms(attempt: Attempt, batch: Sequence[Histograms]) -> list[LogEntry]:
+    """What is to be said in the log: a run that has too many of them goes on without."""
+    if not batch:
+        return []
+    try:
+        media.add(attempt.run_id, [item for event in batch for item in _items(event)])
+    except Invalid as error:
+        steps = ", ".join(str(event.step) for event in batch)
+        return [LogEntry(batch[-1].time, "warning", f"The histograms of step {steps} are left out: {error}")]
+    return []
+
+
+def _items(event: Histograms) -> list[NewItem]:
+    """Raises Invalid."""
+    return [
+        items.histogram(
+            name, np.linspace(bins["low"], bins["high"], len(bins["counts"]) + 1).tolist(), bins["counts"],
+            step=event.step, time=event.time,
+        )
+        for name, bins in event.values.items()
+    ]  # fmt: skip

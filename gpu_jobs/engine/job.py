@@ -26,7 +26,7 @@ from gpu_jobs.engine.objective import Batch
 from gpu_jobs.engine.ranks import Ranks
 from gpu_jobs.engine.sampler import Indices, Sampler
 from gpu_jobs.errors import MethodError, ModelError
-from gpu_jobs.events import Started
+from gpu_jobs.events import Bins, Started
 from gpu_jobs.sources import new_model
 from gpu_jobs.spec import Training
 
@@ -42,6 +42,7 @@ class Job(Judged):
     sampler: Sampler
     progress: Progress
     facts: dict[str, Any]
+    gradients: dict[str, Bins] = field(default_factory=dict)  # of the last step whose gradients were to be drawn
     before: dict[str, float] = field(default_factory=dict)  # the quality before the first step, where it was asked for
     begun: float = field(default_factory=time.perf_counter)  # when this attempt began
     origin: Progress = field(default_factory=Progress)  # where this attempt began

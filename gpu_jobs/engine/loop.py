@@ -13,7 +13,7 @@ from torch import Tensor
 from gpu_jobs.context import Context
 from gpu_jobs.contracts import Step
 from gpu_jobs.engine import device as devices
-from gpu_jobs.engine import export, objective, optim, samples
+from gpu_jobs.engine import export, histograms, objective, optim, samples
 from gpu_jobs.engine.evaluation import Side, evaluate
 from gpu_jobs.engine.job import Job, prepare
 from gpu_jobs.engine.monitor import Monitor
@@ -82,8 +82,11 @@ def steps(job: Job, telemetry: Telemetry, monitor: Monitor) -> Generator[Event, 
         should_stop = yield from _readings(job, telemetry, monitor)
 
         done, is_last = step + 1, step + 1 == spec.steps
-        if _is_due(done, spec.eval_every) or _is_due(done, spec.checkpoint_every) or is_last:
+        pauses = (spec.eval_every, spec.checkpoint_every, spec.histograms_every)
+        if is_last or any(_is_due(done, every) for every in pauses):
             yield from _readings(job, telemetry, monitor, everything=True)
+            if _is_due(done, spec.histograms_every) and job.ranks.is_main:
+                yield histograms.event(job, done, job.gradients)
             if _is_due(done, spec.eval_every) and not is_last:
                 yield from _evaluate(job)
             if _is_kept(spec, done):
@@ -102,6 +105,8 @@ def update(job: Job, number: int, rate: float = 0.0) -> Tensor:
     step = Step(number, rate, lambda: _backward(job, parts, targets), lambda: _forward(job, parts, targets))
     job.hooks.before_step(step)
     loss = job.hooks.gradients(step)
+    if _is_due(number + 1, job.spec.histograms_every) and job.ranks.is_main:
+        job.gradients = histograms.gradients(job)
     norm = job.hooks.update(step)
     job.hooks.after_step(step)
     return torch.stack([loss, torch.full_like(loss, math.nan) if norm is None else norm, tokens, stops])

@@ -8,13 +8,16 @@ import time
 import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.db import connection
 
-from gpu_jobs.events import Event, Failed, Log, Metrics, Phase, Result, Started, Stopped, encode
+from gpu_jobs.events import Event, Failed, Histograms, Log, Metrics, Phase, Result, Started, Stopped, encode
 from tests.runs import scene
 from tests.workers.unreliable import UnreliableProxy
 from webapp.metrics import queries
+from webapp.metrics.media import actions as media_actions
+from webapp.metrics.models import MediaItem
 from webapp.runs import actions
 from webapp.runs.errors import Gone
 from webapp.runs.models import LogLine
@@ -162,3 +165,37 @@ def test_a_worker_that_stops_waits_for_postgres_no_longer_than_its_grace_period(
     monkeypatch.setitem(connection.settings_dict, "HOST", tempfile.gettempdir())
     with pytest.raises(GivenUp):
         Ingest(attempt.pk, journal, patience).run()
+
+
+def drawn(*steps: int) -> list[Event]:
+    bins = {"low": -1.0, "high": 1.0, "counts": [1, 2, 3, 4]}
+    return [Histograms(step=step, values={"weights/a": bins, "gradients/a": bins}) for step in steps]
+
+
+def test_histograms_are_items_of_media_once(attempt, journal):
+    append(journal, STARTED, *points(1, 2), *drawn(1, 2))
+    journal.close()
+    Ingest(attempt.pk, journal, Patience()).run()
+    again = Journal(uuid.uuid4())
+    again.append(journal.path.read_bytes() + encode(drawn(3)[0]))
+    again.close()
+    Ingest(attempt.pk, again, Patience()).run()
+    again.delete()
+    items = MediaItem.objects.filter(run=attempt.run).order_by("name", "step")
+    assert list(items.values_list("name", "step")) == [
+        (name, step) for name in ("gradients/a", "weights/a") for step in (1, 2, 3)
+    ]
+    some = items[0]
+    assert np.frombuffer(some.edges).tolist() == [-1.0, -0.5, 0.0, 0.5, 1.0]
+    assert (some.kind, np.frombuffer(some.counts).tolist()) == ("histogram", [1.0, 2.0, 3.0, 4.0])
+
+
+def test_a_run_with_too_many_histograms_goes_on_and_says_so(attempt, journal, monkeypatch):
+    monkeypatch.setattr(media_actions, "MOST_ITEMS", 2)
+    append(journal, STARTED, *points(1), *drawn(1, 2, 3), Result(values={}))
+    Ingest(attempt.pk, journal, Patience()).run()
+    attempt.run.refresh_from_db()
+    assert (attempt.run.status, losses(attempt)) == ("succeeded", [1])
+    [line] = LogLine.objects.filter(run=attempt.run)
+    assert line.level == "warning" and "has 2 items already" in line.message
+    assert not MediaItem.objects.filter(run=attempt.run).exists()

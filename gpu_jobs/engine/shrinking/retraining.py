@@ -19,7 +19,7 @@ from gpu_jobs.engine.shrinking import resuming
 from gpu_jobs.engine.shrinking.change import Change
 from gpu_jobs.engine.shrinking.subject import Subject
 from gpu_jobs.engine.telemetry import Telemetry
-from gpu_jobs.events import Checkpoint, Event, Log, Metrics, Phase, Stopped
+from gpu_jobs.events import Checkpoint, Event, Histograms, Log, Metrics, Phase, Stopped
 from gpu_jobs.kinds import finetune
 
 Around = Callable[[Subject, Change, Hooks], Hooks]
@@ -102,6 +102,6 @@ def _shifted(
         if isinstance(event, Checkpoint):
             folder = subject.context.work_dir / event.folder
             resuming.add(subject, state, folder, state.seconds + time.perf_counter() - begun)
-        if isinstance(event, Checkpoint | Metrics | Phase | Stopped):
+        if isinstance(event, Checkpoint | Metrics | Histograms | Phase | Stopped):
             event = replace(event, step=event.step + state.offset)
         yield event

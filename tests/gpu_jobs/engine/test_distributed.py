@@ -12,7 +12,7 @@ import pytest
 
 import gpu_jobs
 from gpu_jobs.errors import JobError
-from gpu_jobs.events import Failed, Metrics, Result, Stopped
+from gpu_jobs.events import Failed, Histograms, Metrics, Result, Stopped
 from gpu_jobs.spec import parse
 from tests.gpu_jobs.training import TINY, Bench, Outcome, distance, same
 
@@ -26,8 +26,9 @@ def assert_same_series(run: Outcome, reference: Outcome) -> None:
 
 
 def test_two_processes_give_the_model_that_one_gives(bench: Bench, base: Outcome) -> None:
-    run = bench.run({"gpus": 2, "accumulation": 2})
+    run = bench.run({"gpus": 2, "accumulation": 2, "histograms_every": 8})
     assert isinstance(run.last, Result)
+    assert [event.step for event in run.of(Histograms)] == [8]
     assert distance(run.weights(), base.weights()) < 1e-5
     assert_same_series(run, base)
     assert run.last.values["parameters"] == base.last.values["parameters"]

@@ -40,9 +40,15 @@ def log_media(run: Run, items: Sequence[NewItem], *, key: str | None = None, dig
         stored = None if key is None else keys.claim(run.pk, key, digest, len(items))
         if stored is not None:
             return stored
-        _require_open(_lock(run))
+        _require_open(_lock(run.pk))
         write(run, items, kept)
     return len(items)
+
+
+def add(run_id: int, items: Sequence[NewItem]) -> None:
+    """Adds histograms to a run, in the caller's transaction. Raises Invalid, and then nothing of them is added."""
+    with transaction.atomic():
+        write(_lock(run_id), items, [None] * len(items))
 
 
 def write(run: Run, items: Sequence[NewItem], kept: Sequence[Blob | None]) -> None:
@@ -67,8 +73,8 @@ def rewind(run_id: int, step: int) -> None:
     MediaItem.objects.filter(run_id=run_id, step__gt=step).delete()
 
 
-def _lock(run: Run) -> Run:
-    return Run.objects.select_for_update(no_key=True).get(pk=run.pk)
+def _lock(run_id: int) -> Run:
+    return Run.objects.select_for_update(no_key=True).get(pk=run_id)
 
 
 def _require_open(run: Run) -> None:
