@@ -8,6 +8,7 @@ import { plotly } from "./plotly.js";
 const REREAD_MS = 400;
 const root = document.getElementById("run-media");
 const together = document.getElementById("media-together");
+const find = document.getElementById("media-find");
 const panels = new Map();
 
 class Panel {
@@ -147,9 +148,21 @@ function follow(leader) {
   for (const panel of panels.values()) if (panel !== leader) panel.goTo(step);
 }
 
+// Shows the panels whose names have every word that is looked for, in whatever case.
+function filter() {
+  const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+  let shown = 0;
+  for (const { name, element } of panels.values()) {
+    element.hidden = !words.every((word) => name.toLowerCase().includes(word));
+    shown += !element.hidden;
+  }
+  document.getElementById("media-none").textContent = panels.size && !shown ? "No series has these words." : "";
+}
+
 function adopt(elements) {
   for (const element of elements) panels.set(element.dataset.media, new Panel(element));
   document.getElementById("media-controls").hidden = panels.size < 2;
+  filter();
   whenSeen(elements, (element) => panels.get(element.dataset.media)?.load());
 }
 
@@ -179,6 +192,7 @@ document.addEventListener("hone:media", ({ detail }) => {
   if (!detail || names.some((name) => !panels.has(name))) readPanelsSoon();
 });
 
+find.addEventListener("input", filter);
 together.addEventListener("change", () => {
   const leader = [...panels.values()].find((panel) => panel.items);
   if (together.checked && leader) follow(leader);

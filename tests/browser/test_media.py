@@ -158,3 +158,19 @@ def test_pictures_are_there_without_scripts(opened: Open, run: Run) -> None:
     expect(panel(page, "eval/samples").get_by_role("img", name="eval/samples at 30")).to_be_visible()
     expect(panel(page, "eval/samples").locator("input")).to_be_hidden()
     expect(panel(page, "weights").get_by_role("link", name="The numbers")).to_be_visible()
+
+
+def test_series_are_found_by_words_those_that_come_later_too(opened: Open, run: Run) -> None:
+    page = watch(opened, run)
+    page.get_by_label("Find a series").fill("SAMP eval")
+    expect(page.locator("[data-media]:visible")).to_have_count(1)
+    expect(panel(page, "eval/samples")).to_be_visible()
+    with transaction.atomic():
+        actions.log_media(run, [bars(3, "later")])
+    expect(panel(page, "later")).to_have_count(1)
+    expect(panel(page, "later")).to_be_hidden()
+    page.get_by_label("Find a series").fill("nothing")
+    expect(page.locator("#media-none")).to_have_text("No series has these words.")
+    page.get_by_label("Find a series").fill("")
+    expect(page.locator("[data-media]:visible")).to_have_count(4)
+    expect(panel(page, "later").locator(".plot")).to_have_attribute("data-step", "3")
