@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from io import StringIO
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from webapp.accounts import actions
 from webapp.accounts.errors import Invalid
@@ -51,10 +53,14 @@ def test_a_name_is_given_once() -> None:
         actions.create_user("ada")
 
 
-def test_the_command_makes_a_superuser() -> None:
+def test_the_command_makes_a_superuser_and_prints_how_they_sign_in(client: Client) -> None:
     out = StringIO()
     call_command("create_user", "root", superuser=True, email="root@example.org", stdout=out)
     user = User.objects.get(username="root")
-    assert (user.is_superuser, user.email, out.getvalue()) == (True, "root@example.org", "Created root.\n")
+    assert (user.is_superuser, user.email) == (True, "root@example.org")
+    created, link = out.getvalue().splitlines()
+    assert created.startswith("Created root.")
+    client.post(urlsplit(link).path)
+    assert client.session["_auth_user_id"] == str(user.pk)
     with pytest.raises(CommandError, match="already exists"):
         call_command("create_user", "root")
