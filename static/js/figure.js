@@ -60,6 +60,7 @@ export function lineLayout({ x, y = "", logX = false, logY = false, date = false
     yaxis: {
       title: title(y, 4), type: logY ? "log" : "linear", gridcolor: "--rule", gridwidth: 1, zeroline: false,
       fixedrange: true, exponentformat: "power", tickcolor: "--rule",
+      ...(logY && { nticks: 4, tickformat: "~g" }), // a few whole numbers; else Plotly crowds small digits between powers
     },
     shapes,
   };
