@@ -15,7 +15,7 @@ from gpu_jobs import registry
 from tests.pages.team import Team
 from tests.runs import scene
 from webapp.accounts import actions
-from webapp.pages import queries
+from webapp.pages import frame
 from webapp.pages.views import errors
 
 pytestmark = pytest.mark.django_db
@@ -132,7 +132,7 @@ def test_an_error_page_needs_no_database(view: Callable[..., HttpResponse], djan
 def test_an_error_of_ours_is_told_without_its_details(team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
     client = team.client("owner")
     client.raise_request_exception = False
-    monkeypatch.setattr(queries, "capacity", lambda: 1 / 0)
+    monkeypatch.setattr(frame, "counts", lambda *_: 1 / 0)
     answer = client.get(reverse("capacity"))
     assert answer.status_code == 500
     assert "Something broke on our side" in answer.content.decode()

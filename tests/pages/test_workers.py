@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from tests.pages.team import Team
 from tests.runs import scene
-from webapp.pages import queries
+from webapp.pages import frame
 from webapp.runs.models import Run, Worker
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +25,7 @@ def silence(worker: Worker) -> None:
 
 def test_without_workers_the_page_says_how_to_start_one(team: Team) -> None:
     assert "hone worker" in page(team)
-    assert queries.capacity() == (0, 0)
+    assert frame.counts().capacity == (0, 0)
 
 
 def test_a_worker_shows_what_it_runs(team: Team) -> None:
@@ -48,7 +48,7 @@ def test_a_silent_worker_is_marked_and_its_slots_do_not_count(team: Team) -> Non
     scene.worker("here", slots=2)
     html = page(team)
     assert 'class="status silent"' in html
-    assert queries.capacity() == (0, 2)
+    assert frame.counts().capacity == (0, 2)
     assert "0 of 2 slots busy" in html
 
 
@@ -84,7 +84,7 @@ def test_only_admins_see_the_drain_button(team: Team) -> None:
     ("busy", "total", "marks"), [(3, 4, "###-"), (0, 2, "--"), (2, 2, "##"), (12, 24, "######------")]
 )
 def test_the_bar_draws_a_mark_a_slot_up_to_a_dozen(busy: int, total: int, marks: str) -> None:
-    assert "".join("#" if on else "-" for on in queries.Capacity(busy, total).marks) == marks
+    assert "".join("#" if on else "-" for on in frame.Capacity(busy, total).marks) == marks
 
 
 def test_a_run_from_outside_takes_no_slot(team: Team) -> None:
@@ -92,4 +92,4 @@ def test_a_run_from_outside_takes_no_slot(team: Team) -> None:
 
     scene.worker("here", slots=2)
     actions.create_external(project=team.project, user=team.people["owner"], name="elsewhere")
-    assert queries.capacity() == (0, 2)
+    assert frame.counts().capacity == (0, 2)

@@ -11,12 +11,9 @@ from django.urls import NoReverseMatch, reverse
 
 from gpu_jobs import registry
 from webapp.accounts.models import Project, Role
-from webapp.accounts.roles import allows, projects_of
+from webapp.accounts.roles import projects_of, role_of, suffices
 from webapp.http import PROJECT_KEY
-from webapp.pages import queries
-from webapp.pages.scaling.listing import scaling_count
-from webapp.pages.sweeps.table import live_count
-from webapp.runs.queries import living_workers
+from webapp.pages import frame, queries
 
 BELOW = {"scaling": ("fit", "fits", "ladder", "ladders")}  # pages below an entry that are called otherwise
 
@@ -62,13 +59,20 @@ class Chrome:
     @cached_property
     def new_run_url(self) -> str:
         """Where the key `n` leads; empty to those who may not queue runs."""
-        if self.project is None or not allows(self.request.user, self.project, Role.EDITOR):
+        if self.project is None or not suffices(self._role, Role.EDITOR):
             return ""
         return reverse("run-new", args=[self.project.slug])
 
+    @property
+    def _role(self) -> Role | None:
+        """In the project; a page below it has asked already."""
+        assert self.project is not None
+        known: Role | None = getattr(self.request, "role", None)
+        return known or role_of(self.request.user, self.project)
+
     @cached_property
-    def capacity(self) -> queries.Capacity:
-        return queries.capacity()
+    def counts(self) -> frame.Counts:
+        return frame.counts(self.project.pk if self.project else None)
 
     @property
     def here(self) -> str:
@@ -87,11 +91,11 @@ class Chrome:
         return [
             self._item("Runs", "runs", slug, count=queries.run_count(self.project.pk), key="g r"),
             self._item("Compare", "compare", key="g c"),
-            self._item("Sweeps", "sweeps", slug, count=live_count(self.project.pk), key="g s"),
-            self._item("Scaling", "scaling", slug, count=scaling_count(self.project.pk), key="g l"),
+            self._item("Sweeps", "sweeps", slug, count=self.counts.sweeps, key="g s"),
+            self._item("Scaling", "scaling", slug, count=self.counts.scaling, key="g l"),
             *self._mounted("Schedules", "schedules", slug),
             *self._mounted("Protocols", "protocols", slug),
-            self._item("Queue", "queue", count=queries.waiting_count(), key="g q"),
+            self._item("Queue", "queue", count=self.counts.waiting, key="g q"),
             self._item("Members", "project-members", slug),
         ]
 
@@ -101,7 +105,7 @@ class Chrome:
 
     def _system(self) -> list[Item]:
         return [
-            self._item("Workers", "workers", count=living_workers().count(), key="g w"),
+            self._item("Workers", "workers", count=self.counts.workers, key="g w"),
             self._item("Access", "tokens"),
         ]
 

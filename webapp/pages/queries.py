@@ -3,40 +3,13 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import NamedTuple
 
-from django.db.models import Prefetch, Q, QuerySet, Sum
+from django.db.models import Prefetch, Q, QuerySet
 
 from webapp.accounts.models import Role, User
 from webapp.accounts.roles import projects_of
-from webapp.runs.actions.outside import EXTERNAL
 from webapp.runs.models import Attempt, Run, Worker
-from webapp.runs.queries import living_workers, visible
-from webapp.runs.states import ACTIVE
-
-
-class Capacity(NamedTuple):
-    busy: int
-    total: int
-
-    @property
-    def text(self) -> str:
-        return f"{self.busy} of {self.total} slots busy" if self.total else "no worker"
-
-    @property
-    def marks(self) -> list[bool]:
-        """One a slot, True when it is busy; a dozen at most."""
-        shown = min(self.total, 12)
-        busy = round(self.busy * shown / self.total) if self.total else 0
-        return [place < busy for place in range(shown)]
-
-
-def capacity() -> Capacity:
-    """Slots of living workers, and how many of them are taken."""
-    total = living_workers().aggregate(total=Sum("slots"))["total"] or 0
-    live = Run.objects.filter(status__in=ACTIVE, deleted_at=None).exclude(kind=EXTERNAL)  # those run elsewhere
-    busy = live.aggregate(total=Sum("gpus"))["total"] or 0
-    return Capacity(min(busy, total), total)
+from webapp.runs.queries import visible
 
 
 def workers_with_attempts() -> QuerySet[Worker]:
@@ -45,10 +18,6 @@ def workers_with_attempts() -> QuerySet[Worker]:
     return Worker.objects.filter(stopped_at=None).prefetch_related(
         Prefetch("attempts", queryset=live, to_attr="live_attempts")
     )
-
-
-def waiting_count() -> int:
-    return Run.objects.filter(status="queued", deleted_at=None).count()
 
 
 MANY, REMEMBERED_S = 10_000, 10.0

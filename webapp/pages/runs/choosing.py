@@ -8,7 +8,7 @@ from typing import NamedTuple
 from webapp.accounts.models import Project
 from webapp.metrics.querying import LAST, names
 from webapp.pages.runs.columns import ALIASES, COLUMNS, RUN, column, is_family
-from webapp.pages.runs.table import runs_of
+from webapp.pages.runs.newest import runs_of
 from webapp.runs.language import part_text
 from webapp.runs.language.columns import FAMILIES
 

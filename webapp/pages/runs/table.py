@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import F, QuerySet, prefetch_related_objects
+from django.db.models import F, Prefetch, QuerySet, prefetch_related_objects
 from django.http import QueryDict
 from django.urls import reverse
 from django.utils import timezone
@@ -16,22 +16,20 @@ from django.utils.safestring import SafeString
 
 from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project
-from webapp.metrics.models import Series
 from webapp.metrics.queries import summaries
 from webapp.metrics.table.fields import SPEED
-from webapp.metrics.table.keys import EachTag
 from webapp.pages.queries import run_count
 from webapp.pages.runs.cells import Seen, rows
 from webapp.pages.runs.columns import RUN, Column, column
+from webapp.pages.runs.newest import runs_of
 from webapp.runs.counting import Count, count, narrowed
-from webapp.runs.models import Run
+from webapp.runs.models import Attempt, Run
 from webapp.runs.paging import Order, Slice, cut
 from webapp.runs.queries import positions
 from webapp.runs.states import ACTIVE, FINAL, Status
 from webapp.runs.tables import MOST_CHARACTERS, matching
 
 PAGE_ROWS = 50
-TELLING_RUNS = 300
 MOST_COLUMNS = 40
 COMMAS = re.compile(r'(?:"[^"]*"|[^,"])+')  # what stands between commas; one in quotes is a part of a name
 TEXTS = ("q", "status", "kind", "tag", "sort")
@@ -135,39 +133,6 @@ class Table:
         return f"{len(self.runs):,} of {self.found}"
 
 
-def runs_of(project: Project) -> QuerySet[Run]:
-    return Run.objects.filter(project=project, deleted_at=None)
-
-
-def newest(project: Project) -> QuerySet[Run]:
-    """The runs that tell what the menus offer: of 100,000 runs, all of them would take seconds."""
-    return runs_of(project).order_by("-id")[:TELLING_RUNS]
-
-
-def metric_names(project: Project) -> list[str]:
-    """Every metric that one of the project's newest runs has logged, by name."""
-    names = Series.objects.filter(run__in=newest(project).values("pk")).values_list("name", flat=True)
-    return sorted(names.distinct())
-
-
-def logged(project: Project, names: Collection[str]) -> list[str]:
-    """Which of these metrics one of the newest runs has logged."""
-    series = Series.objects.filter(name__in=names, run__in=newest(project).values("pk"))
-    return list(series.values_list("name", flat=True).distinct()) if names else []
-
-
-class Offered(NamedTuple):
-    kinds: list[str]
-    tags: list[str]
-
-
-def offered(project: Project) -> Offered:
-    """The kinds and tags of the project's newest runs, by name."""
-    runs = Run.objects.filter(pk__in=newest(project).values("pk")).order_by()
-    found = list(runs.values_list("kind", EachTag(F("tags"))).distinct())
-    return Offered(sorted({kind for kind, _ in found}), sorted({tag for _, tag in found if tag is not None}))
-
-
 def filtered(runs: QuerySet[Run], query: Query) -> QuerySet[Run]:
     """Those that the query or its words find, in this state, of this kind and tag. Raises BadQuery."""
     runs = matching(runs, query.q)
@@ -217,6 +182,9 @@ PLAIN = ("name", "kind", "tags", "status", "queue", "priority", "step", "steps",
          "created_by__username")  # fmt: skip
 
 
+PACES = Attempt.objects.only("run", "number", "started_at", "resumed_from_step")  # what describe.remaining_s reads
+
+
 def _slice(runs: QuerySet[Run], query: Query, columns: Sequence[Column]) -> Slice:
     """The rows with what their cells are made of: documents that none shows are not read."""
     sort, order = order_of(query.sort)
@@ -247,6 +215,6 @@ def _seen(runs: Sequence[Run], columns: Sequence[Column]) -> list[Seen]:
     found = summaries([run.pk for run in runs], names) if names else {}
     places = positions([run.pk for run in runs if run.status == Status.QUEUED])
     if any(item.name == "progress" for item in columns):
-        prefetch_related_objects([run for run in runs if run.status == Status.RUNNING], "attempts")
+        prefetch_related_objects([run for run in runs if run.status == Status.RUNNING], Prefetch("attempts", PACES))
     now = timezone.now()
     return [Seen(run, found.get(run.pk, {}), places.get(run.pk), now) for run in runs]

@@ -100,9 +100,3 @@ def ladder_url(ladder: Ladder) -> str:
         return reverse("ladder", args=[ladder.project.slug, ladder.pk])
     except NoReverseMatch:
         return ""
-
-
-def scaling_count(project_id: int) -> int:
-    """Fits and ladders."""
-    of = {"project_id": project_id, "deleted_at": None}
-    return Fit.objects.filter(**of).count() + Ladder.objects.filter(**of).count()

@@ -91,10 +91,6 @@ def sweeps_of(project: Project) -> QuerySet[Sweep]:
     return Sweep.objects.filter(project=project, deleted_at=None)
 
 
-def live_count(project_id: int) -> int:
-    return Sweep.objects.filter(project_id=project_id, deleted_at=None, status__in=LIVE).count()
-
-
 def tags_of(project: Project) -> list[str]:
     tags = sweeps_of(project).exclude(tags=[]).values_list("tags", flat=True).distinct()
     return sorted({tag for some in tags for tag in some})

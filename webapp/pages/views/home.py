@@ -7,7 +7,7 @@ from django.views.decorators.http import require_safe
 
 from webapp.accounts.roles import projects_of
 from webapp.http import PROJECT_KEY, PageRequest
-from webapp.pages import queries
+from webapp.pages import frame
 
 
 @require_safe
@@ -25,4 +25,4 @@ def home(request: PageRequest) -> HttpResponse:
 @login_required
 def capacity(request: PageRequest) -> HttpResponse:
     """The slots in the bar, polled by every open page."""
-    return render(request, "parts/capacity.html", {"capacity": queries.capacity()})
+    return render(request, "parts/capacity.html", {"capacity": frame.counts().capacity})

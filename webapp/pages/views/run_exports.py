@@ -16,7 +16,8 @@ from webapp.api.streaming import attachment
 from webapp.http import PageRequest, project_for
 from webapp.metrics.table.exporting import Format, export
 from webapp.pages.runs.defaults import usual
-from webapp.pages.runs.table import Query, filtered, order_of, runs_of
+from webapp.pages.runs.newest import Newest, runs_of
+from webapp.pages.runs.table import Query, filtered, order_of
 from webapp.pages.runs.tools import fields_of
 
 
@@ -26,7 +27,7 @@ def runs_export(request: PageRequest, slug: str) -> HttpResponseBase:
     """Every run that the table's address finds, as a file of its columns."""
     project = project_for(request, slug)
     query = Query.of(request.GET)
-    query = replace(query, columns=query.columns or usual(project))
+    query = replace(query, columns=query.columns or usual(Newest(project)))
     form: Format = next((one for one in get_args(Format) if one == request.GET.get("format")), "csv")
     sort, order = order_of(query.sort)
     try:

@@ -16,6 +16,7 @@ from webapp.pages.runs import table as tables
 from webapp.pages.runs.columns import column, is_family
 from webapp.pages.runs.defaults import usual
 from webapp.pages.runs.grouped import grouped_url
+from webapp.pages.runs.newest import Newest, logged
 from webapp.pages.runs.tools import Tools, address_of_view
 from webapp.pages.views.run_groups import groups
 from webapp.runs.language import BadQuery
@@ -35,10 +36,11 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
     tools = Tools(request, project, query)
     if "column" in request.GET:  # the form of the columns sends one field each: the address has them in one
         return redirect(request.path + grouped_url(query, tools.group, tools.sort_of_groups))
-    query = replace(query, columns=_columns(request, project, query))
+    newest = Newest(project)
+    query = replace(query, columns=_columns(request, newest, query))
     columns_url = reverse("runs-columns", args=[project.slug]) + grouped_url(query, tools.group, tools.group_sort)
     if request.GET.get("group"):
-        controls = {**_controls(project), "columns_url": columns_url}
+        controls = {**_controls(newest), "columns_url": columns_url}
         return groups(request, project, query, lambda: controls, _refused)
     may_edit = request.role != Role.VIEWER
     try:
@@ -59,7 +61,7 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
         "crumbs": [{"label": "Runs"}],
     }
     if not is_fragment(request):
-        context |= _controls(project)
+        context |= _controls(newest)
     return respond(request, "pages/runs.html", "parts/run_table.html", context, status=422 if error else 200)
 
 
@@ -69,28 +71,28 @@ def _refused(request: PageRequest, bad: BadQuery) -> HttpResponse:
     return push_url(reswap(answer, "none"), False)
 
 
-def _columns(request: PageRequest, project: Project, query: tables.Query) -> tuple[str, ...]:
+def _columns(request: PageRequest, newest: Newest, query: tables.Query) -> tuple[str, ...]:
     """Those of the address, which are remembered; else the remembered ones; else the usual ones."""
+    project = newest.project
     asked, remembered = query.columns, request.session.get(COLUMNS_KEY, {})
     if asked and remembered.get(project.slug) != list(asked):
         asked = _known(project, asked)
         request.session[COLUMNS_KEY] = {**remembered, project.slug: list(asked)}
-    return asked or tuple(remembered.get(project.slug, ())) or usual(project)
+    return asked or tuple(remembered.get(project.slug, ())) or usual(newest)
 
 
 def _known(project: Project, asked: tuple[str, ...]) -> tuple[str, ...]:
     """Without plain words that are neither a column nor a metric that a run has."""
     metrics = {name for name in asked if not is_family(name) and column(name).is_metric}
-    unknown = metrics.difference(tables.logged(project, metrics))
+    unknown = metrics.difference(logged(project, metrics))
     return tuple(name for name in asked if name not in unknown)
 
 
-def _controls(project: Project) -> dict[str, object]:
+def _controls(newest: Newest) -> dict[str, object]:
     """What the filter offers; the table alone, which is asked for often, does without."""
-    offered = tables.offered(project)
     return {
         "statuses": ["active", *Status.values, "ended"],
-        "kinds": offered.kinds,
-        "tags": offered.tags,
-        "completions_url": f"{reverse('api:complete_query')}?{urlencode({'project': project.slug})}",
+        "kinds": newest.kinds,
+        "tags": newest.tags,
+        "completions_url": f"{reverse('api:complete_query')}?{urlencode({'project': newest.project.slug})}",
     }

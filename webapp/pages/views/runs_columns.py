@@ -14,6 +14,7 @@ from webapp.http import PageRequest, project_for, respond
 from webapp.pages.runs import choosing
 from webapp.pages.runs.defaults import usual
 from webapp.pages.runs.grouped import grouped_url
+from webapp.pages.runs.newest import Newest
 from webapp.pages.runs.table import Query
 from webapp.pages.runs.tools import LONGEST, text_of
 
@@ -24,7 +25,7 @@ def columns(request: PageRequest, slug: str) -> HttpResponse:
     """Those shown, in order, then what else there is. The form leads to the table, which remembers the choice."""
     project = project_for(request, slug)
     query, find = Query.of(request.GET), request.GET.get("find", "").replace("\x00", "").strip()[:250]
-    names = query.columns or usual(project)
+    names = query.columns or usual(Newest(project))
     for way, by in (("up", -1), ("down", 1)):
         names = choosing.moved(names, request.GET.get(way, ""), by)
     query = replace(query, columns=names)

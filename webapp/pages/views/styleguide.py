@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from webapp.http import PageRequest
-from webapp.pages.queries import Capacity
+from webapp.pages.frame import Capacity
 from webapp.pages.sweeps.segments import segments_of
 from webapp.pages.templatetags import hone
 from webapp.runs.states import Status

@@ -22,7 +22,7 @@ from webapp.pages.forms.sweep import SweepForm
 from webapp.pages.forms.values import storable
 from webapp.pages.runs.choices import bases
 from webapp.pages.runs.draft import upload
-from webapp.pages.runs.table import metric_names
+from webapp.pages.runs.newest import metric_names
 from webapp.pages.sweeps import draft as drafts
 from webapp.pages.sweeps import plan as plans
 from webapp.pages.sweeps.draft import SweepDraft

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from webapp.http import PageRequest, is_fragment, require_operator, respond
-from webapp.pages import queries
+from webapp.pages import frame, queries
 from webapp.runs import actions
 from webapp.runs.models import Attempt, Worker
 
@@ -55,7 +55,7 @@ def _set_draining(request: PageRequest, worker_id: int, *, drain: bool) -> HttpR
 
 
 def _show(request: PageRequest) -> HttpResponse:
-    context = {"rows": _rows(request), "capacity": queries.capacity()}
+    context = {"rows": _rows(request), "capacity": frame.counts().capacity}
     return respond(request, "pages/workers.html", "parts/workers.html", context)
 
 
