@@ -14,7 +14,7 @@ from tests.pages.test_run_table import measure, submit
 from tests.runs import scene
 from webapp.pages.runs.choosing import metric_column, moved
 from webapp.pages.runs.columns import ALIASES, COLUMNS, column
-from webapp.pages.runs.table import Query
+from webapp.pages.runs.query import Query
 from webapp.runs.models import Run
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from webapp.accounts.models import Project
 from webapp.metrics.table.grouping import MOST_GROUPS, STATISTICS, Group, Groups, Statistics
 from webapp.metrics.table.keys import Key, KeyValue
 from webapp.pages.runs.columns import column
-from webapp.pages.runs.table import Query
+from webapp.pages.runs.query import Query
 from webapp.pages.templatetags import hone as text
 
 MOST_CURVES = 8

@@ -13,7 +13,7 @@ from webapp.http import PageRequest, is_fragment
 from webapp.metrics.table.fields import Field, field, of_metric
 from webapp.pages.runs.columns import column
 from webapp.pages.runs.newest import runs_of
-from webapp.pages.runs.table import TEXTS, Query
+from webapp.pages.runs.query import TEXTS, Query
 from webapp.runs import saved_views
 from webapp.runs.models import Run, SavedView
 from webapp.runs.saved_views import Shown

@@ -17,7 +17,8 @@ from webapp.http import PageRequest, project_for
 from webapp.metrics.table.exporting import Format, export
 from webapp.pages.runs.defaults import usual
 from webapp.pages.runs.newest import Newest, runs_of
-from webapp.pages.runs.table import Query, filtered, order_of
+from webapp.pages.runs.query import Query
+from webapp.pages.runs.table import filtered, order_of
 from webapp.pages.runs.tools import fields_of
 
 

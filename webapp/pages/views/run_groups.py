@@ -14,7 +14,8 @@ from webapp.metrics.table.grouping import Groups, grouped
 from webapp.metrics.table.keys import keys_of
 from webapp.pages.runs.grouped import group_table
 from webapp.pages.runs.newest import runs_of
-from webapp.pages.runs.table import Query, filtered
+from webapp.pages.runs.query import Query
+from webapp.pages.runs.table import filtered
 from webapp.pages.runs.tools import Tools, fields_of
 from webapp.runs.counting import counted
 from webapp.runs.language import BadQuery

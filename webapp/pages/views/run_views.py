@@ -12,7 +12,7 @@ from webapp.accounts.models import Project, Role
 from webapp.accounts.roles import allows
 from webapp.http import PageRequest, project_for
 from webapp.metrics.table.keys import keys_of
-from webapp.pages.runs.table import TEXTS, Query
+from webapp.pages.runs.query import TEXTS, Query
 from webapp.pages.runs.tools import LONGEST, address_of, text_of
 from webapp.runs import saved_views
 from webapp.runs.models import SavedView

@@ -17,6 +17,7 @@ from webapp.pages.runs.columns import column, is_family
 from webapp.pages.runs.defaults import usual
 from webapp.pages.runs.grouped import grouped_url
 from webapp.pages.runs.newest import Newest, logged
+from webapp.pages.runs.query import Query
 from webapp.pages.runs.tools import Tools, address_of_view
 from webapp.pages.views.run_groups import groups
 from webapp.runs.language import BadQuery
@@ -32,7 +33,7 @@ def runs(request: PageRequest, slug: str) -> HttpResponse:
     project = project_for(request, slug)
     if address := address_of_view(request, project):
         return redirect(address)
-    query = tables.Query.of(request.GET)
+    query = Query.of(request.GET)
     tools = Tools(request, project, query)
     if "column" in request.GET:  # the form of the columns sends one field each: the address has them in one
         return redirect(request.path + grouped_url(query, tools.group, tools.sort_of_groups))
@@ -71,7 +72,7 @@ def _refused(request: PageRequest, bad: BadQuery) -> HttpResponse:
     return push_url(reswap(answer, "none"), False)
 
 
-def _columns(request: PageRequest, newest: Newest, query: tables.Query) -> tuple[str, ...]:
+def _columns(request: PageRequest, newest: Newest, query: Query) -> tuple[str, ...]:
     """Those of the address, which are remembered; else the remembered ones; else the usual ones."""
     project = newest.project
     asked, remembered = query.columns, request.session.get(COLUMNS_KEY, {})

@@ -16,7 +16,8 @@ from webapp.accounts.errors import Invalid
 from webapp.accounts.models import Project, Role
 from webapp.http import PageRequest, project_for
 from webapp.pages.runs.newest import runs_of
-from webapp.pages.runs.table import Query, filtered
+from webapp.pages.runs.query import Query
+from webapp.pages.runs.table import filtered
 from webapp.runs.models import Run
 from webapp.runs.selection import PAST, Action, Done, act, action_of, count_text, select
 

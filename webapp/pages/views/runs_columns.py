@@ -15,7 +15,7 @@ from webapp.pages.runs import choosing
 from webapp.pages.runs.defaults import usual
 from webapp.pages.runs.grouped import grouped_url
 from webapp.pages.runs.newest import Newest
-from webapp.pages.runs.table import Query
+from webapp.pages.runs.query import Query
 from webapp.pages.runs.tools import LONGEST, text_of
 
 
