@@ -41,6 +41,16 @@ export function onThemeChange(callback) {
   document.addEventListener("themechange", () => requestAnimationFrame(callback));
 }
 
+const WIDE = 600; // from here on a logarithmic axis has room for powers of ten alone
+
+// Labels of a logarithmic axis over these values: a few plain numbers where they stay short. Left alone, Plotly crowds small
+// digits between powers of ten.
+export function logTicks(values) {
+  let low = Infinity, high = 0;
+  for (const value of values) if (value > 0 && value < Infinity) { if (value < low) low = value; if (value > high) high = value; }
+  return low >= 1e-4 && high < 1e6 && high < WIDE * low ? { nticks: 4, tickformat: "~g" } : {};
+}
+
 // A line chart: no box, horizontal hairlines, titles with units.
 export function lineLayout({ x, y = "", logX = false, logY = false, date = false, shapes = [] }) {
   const title = (text, standoff) => ({ text, standoff, font: { size: 11, color: "--ink-3" } });
@@ -60,7 +70,6 @@ export function lineLayout({ x, y = "", logX = false, logY = false, date = false
     yaxis: {
       title: title(y, 4), type: logY ? "log" : "linear", gridcolor: "--rule", gridwidth: 1, zeroline: false,
       fixedrange: true, exponentformat: "power", tickcolor: "--rule",
-      ...(logY && { nticks: 4, tickformat: "~g" }), // a few whole numbers; else Plotly crowds small digits between powers
     },
     shapes,
   };

@@ -2,7 +2,7 @@
 
 import { clipped, outside, told, undrawn } from "./clipping.js";
 import { join, leave } from "./cursor.js";
-import { CONFIG, lineLayout, resolve } from "./figure.js";
+import { CONFIG, lineLayout, logTicks, resolve } from "./figure.js";
 import { plotly } from "./plotly.js";
 import { fetchSeries } from "./series.js";
 import { smooth } from "./smoothing.js";
@@ -177,6 +177,7 @@ export class Panel {
       date: this.axis === "time",
       shapes: [...this.markShapes(), ...this.baselineShape()],
     });
+    if (this.isLog) Object.assign(figure.yaxis, logTicks(this.series.y));
     figure.yaxis.automargin = true; // room for long labels, such as -1.5e135
     if (this.settings.clip) this.clip(figure.yaxis);
     figure.datarevision = this.revision = (this.revision ?? 0) + 1; // points are appended in place: Plotly must look again

@@ -87,6 +87,28 @@ def test_charts_are_drawn_within_the_policy(opened: Open, run: Run) -> None:
     assert page.evaluate("getComputedStyle(document.querySelector('.main-svg')).position") == "absolute"
 
 
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [([0.2, 0.5, 3.0], ["0.2", "0.5", "1", "2"]), ([30.0, 45.0, 60.0], ["30", "40", "50", "60"])],
+)
+def test_a_logarithmic_axis_of_few_decades_has_plain_numbers(
+    opened: Open, run: Run, values: list[float], labels: list[str]
+) -> None:
+    log_points(run, "eval/score", [1, 2, 3], values)
+    page = opened(reverse("run", args=[run.project.slug, run.pk]))
+    panel = page.locator('[data-metric="eval/score"]')
+    panel.scroll_into_view_if_needed()
+    panel.hover()
+    panel.locator("button[data-act=log]").click()
+    expect(panel.locator(".plot .ytick text").last).to_have_text(labels[-1])
+    shown = panel.locator(".plot .ytick text").all_text_contents()
+    assert set(labels) <= {label.strip() for label in shown}
+    assert (
+        len({label.evaluate("text => getComputedStyle(text).fontSize") for label in panel.locator(".ytick text").all()})
+        == 1
+    )
+
+
 def test_zooming_reads_a_finer_window_and_double_click_goes_back(opened: Open, run: Run) -> None:
     page = show(opened, run)
     expect(page.locator(f"{PANEL} .plot .nsewdrag")).to_be_attached()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,8 @@ def test_it_holds_what_is_promised_and_is_plain_json() -> None:
         name for name, version in found["versions"].items() if version
     }
     assert found["hostname"] == os.uname().nodename and found["cpu"]["cores"] == os.cpu_count()
-    assert found["cpu"]["model"] and "pytest" in found["command"] and isinstance(found["gpus"], list)
+    assert found["cpu"]["model"] and isinstance(found["gpus"], list)
+    assert shlex.split(found["command"])[1:] == sys.orig_argv[1:]
 
 
 def test_memory_is_what_the_kernel_says() -> None:
