@@ -103,10 +103,8 @@ def test_a_logarithmic_axis_of_few_decades_has_plain_numbers(
     expect(panel.locator(".plot .ytick text").last).to_have_text(labels[-1])
     shown = panel.locator(".plot .ytick text").all_text_contents()
     assert set(labels) <= {label.strip() for label in shown}
-    assert (
-        len({label.evaluate("text => getComputedStyle(text).fontSize") for label in panel.locator(".ytick text").all()})
-        == 1
-    )
+    sizes = [label.evaluate("text => getComputedStyle(text).fontSize") for label in panel.locator(".ytick text").all()]
+    assert len(set(sizes)) == 1
 
 
 def test_zooming_reads_a_finer_window_and_double_click_goes_back(opened: Open, run: Run) -> None:
