@@ -3,7 +3,8 @@
     python benchmarks/training_loop.py [--model micro] [--steps 40] [--repeats 5] [--threads 1] [--precision fp32]
 
 All three train the same llama on the same batches with fused AdamW, clipping at 1 and a linear schedule. `job` is the
-loop as a run uses it: metrics of every step encoded as events, and the monitor on. Each repeat does the arms one
+loop as a run uses it: metrics of every step encoded as events, and the monitor on; `histograms` the same with one of
+every weight and gradient each `--histograms-every` steps. Each repeat does the arms one
 after the other; the table shows medians after one warm-up. Processor time is shown beside the clock: on a busy machine
 it is the one to compare, and on a GPU the clock is.
 """
@@ -59,9 +60,9 @@ def synchronise(job: Job) -> None:
 def run_job(job: Job) -> None:
     """The loop as a run uses it."""
     with Monitor(loop.MONITOR_INTERVAL_S) as monitor:
-        events = loop._steps(job, Telemetry(job.device), monitor)
-        count = sum(len(encode(event)) > 0 for event in events if isinstance(event, Metrics))
-    assert count == job.spec.steps
+        events = loop.steps(job, Telemetry(job.device), monitor)
+        said = [(isinstance(event, Metrics), encode(event)) for event in events]
+    assert sum(is_metrics for is_metrics, _ in said) == job.spec.steps
 
 
 def run_bare(job: Job) -> None:
@@ -109,7 +110,9 @@ def run_trainer(job: Job) -> None:
         Trainer(model=job.bare, args=arguments, train_dataset=Samples()).train()
 
 
-ARMS: dict[str, Callable[[Job], None]] = {"bare loop": run_bare, "job": run_job, "HF Trainer": run_trainer}
+ARMS: dict[str, Callable[[Job], None]] = {
+    "bare loop": run_bare, "job": run_job, "histograms": run_job, "HF Trainer": run_trainer,
+}  # fmt: skip
 
 
 def measure(arm: Callable[[Job], None], spec: Training, context: Context) -> tuple[float, float]:
@@ -124,7 +127,8 @@ def measure(arm: Callable[[Job], None], spec: Training, context: Context) -> tup
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("steps", 40), ("repeats", 5), ("threads", 1), ("batch-size", 8), ("sequence-length", 128)):
+    numbers = {"steps": 40, "repeats": 5, "threads": 1, "batch-size": 8, "sequence-length": 128, "histograms-every": 10}
+    for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--model", default="micro")
     parser.add_argument("--precision", default="fp32")
@@ -132,13 +136,14 @@ def main() -> None:
     logging.disable(logging.WARNING)
     torch.set_num_threads(options.threads)
     spec = spec_of(options)
+    drawn = spec.model_copy(update={"histograms_every": options.histograms_every})
     tokens = spec.steps * spec.batch_size * spec.sequence_length
     with tempfile.TemporaryDirectory() as folder:
         context = Context(work_dir=Path(folder), cache_dir=Path(folder) / "cache")
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in ARMS}
         for repeat in range(options.repeats + 1):
             for name, arm in ARMS.items():
-                found = measure(arm, spec, context)
+                found = measure(arm, drawn if name == "histograms" else spec, context)
                 if repeat:
                     times[name].append(found)
     report(times, tokens)
