@@ -1,14 +1,18 @@
-"""The numbers around every page: what the nav counts, and the slots. One statement, as every page pays for it."""
+"""The numbers around every page: what the nav counts, and the slots. One statement, built once: each page asks it."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.conf import settings
-from django.db import connection
+from django.db.models import F, Func, IntegerField, QuerySet, Subquery
 
+from webapp.accounts.prepared import Prepared
 from webapp.runs.actions.outside import EXTERNAL
-from webapp.runs.states import ACTIVE
+from webapp.runs.models import Run, Worker
+from webapp.runs.queries import living_workers
+from webapp.runs.states import ACTIVE, Status
+from webapp.scaling.models import Fit, Ladder
+from webapp.sweeps.models import Sweep
 from webapp.sweeps.states import LIVE
 
 
@@ -40,23 +44,32 @@ class Counts(NamedTuple):
 
 def counts(project_id: int | None = None) -> Counts:
     """`capacity`: slots of living workers, and how many of them are taken. External runs run elsewhere."""
-    with connection.cursor() as cursor:
-        cursor.execute(_COUNTS, {
-            "project": project_id, "live": sorted(LIVE), "active": sorted(ACTIVE), "external": EXTERNAL,
-            "silent": settings.SILENT_S,
-        })  # fmt: skip
-        sweeps, scaling, waiting, workers, slots, busy = cursor.fetchone()
-    return Counts(sweeps, scaling, waiting, workers, Capacity(min(busy, slots), slots))
+    row = _COUNTS.first(NOWHERE if project_id is None else project_id)
+    assert row is not None
+    workers, slots, busy, waiting, sweeps, fits, ladders = row
+    return Counts(sweeps, fits + ladders, waiting, workers, Capacity(min(busy or 0, slots or 0), slots or 0))
 
 
-_COUNTS = """
-SELECT (SELECT count(*) FROM sweeps WHERE project_id = %(project)s AND deleted_at IS NULL AND status = ANY(%(live)s)),
-       (SELECT count(*) FROM fits WHERE project_id = %(project)s AND deleted_at IS NULL)
-       + (SELECT count(*) FROM ladders WHERE project_id = %(project)s AND deleted_at IS NULL),
-       (SELECT count(*) FROM runs WHERE status = 'queued' AND deleted_at IS NULL),
-       living.workers, living.slots,
-       (SELECT coalesce(sum(gpus), 0) FROM runs
-        WHERE status = ANY(%(active)s) AND deleted_at IS NULL AND kind <> %(external)s)
-FROM (SELECT count(*) AS workers, coalesce(sum(slots), 0) AS slots FROM workers WHERE stopped_at IS NULL
-      AND heartbeat_at > statement_timestamp() - make_interval(secs => %(silent)s)) AS living
-"""
+NOWHERE = -1  # the number of no project
+
+
+def _counted(project_id: int) -> QuerySet[Worker, Any]:
+    """One row. Aggregates written as plain functions: of no rows they are one row, too."""
+    number = Func(F("pk"), function="COUNT", output_field=IntegerField())
+    of = {"project_id": project_id, "deleted_at": None}
+    active = Run.objects.filter(status__in=ACTIVE, deleted_at=None).exclude(kind=EXTERNAL)
+    numbered: list[QuerySet[Any]] = [
+        Run.objects.filter(status=Status.QUEUED, deleted_at=None), Sweep.objects.filter(**of, status__in=LIVE),
+        Fit.objects.filter(**of), Ladder.objects.filter(**of),
+    ]  # fmt: skip
+    return living_workers().order_by().values_list(
+        number, _sum("slots"), Subquery(active.order_by().values_list(_sum("gpus"))),
+        *(Subquery(some.order_by().values_list(number)) for some in numbered),
+    )  # fmt: skip
+
+
+def _sum(field: str) -> Func:
+    return Func(F(field), function="SUM", output_field=IntegerField())
+
+
+_COUNTS = Prepared(_counted, NOWHERE)

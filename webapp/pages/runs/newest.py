@@ -9,9 +9,8 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from webapp.accounts.models import Project
 from webapp.metrics.models import Series
+from webapp.metrics.querying import TELLING_RUNS
 from webapp.runs.models import Run
-
-TELLING_RUNS = 300
 
 
 def runs_of(project: Project) -> QuerySet[Run]:

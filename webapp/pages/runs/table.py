@@ -148,6 +148,8 @@ def _seen(runs: Sequence[Run], columns: Sequence[Column]) -> list[Seen]:
     found = summaries([run.pk for run in runs], names) if names else {}
     places = positions([run.pk for run in runs if run.status == Status.QUEUED])
     if any(item.name == "progress" for item in columns):
-        prefetch_related_objects([run for run in runs if run.status == Status.RUNNING], Prefetch("attempts", PACES))
+        prefetch_related_objects(
+            [run for run in runs if run.status == Status.RUNNING], Prefetch("attempts", PACES.all())
+        )
     now = timezone.now()
     return [Seen(run, found.get(run.pk, {}), places.get(run.pk), now) for run in runs]
